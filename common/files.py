@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,36 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
         raise UserError(f"could not write {target}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
+    """An empty folder beside ``target`` to fill; it becomes ``target`` only if the block succeeds.
+
+    Where ``target`` has come into being meanwhile (another process was quicker), the new folder is dropped and the
+    one in place is kept. On any error, an interrupt included, nothing is left. Raises UserError as ``atomic_path``.
+    """
+    target = Path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
+    except OSError as error:
+        raise UserError(f"cannot write to {target.parent}: {error.strerror}; choose another folder") from error
+    try:
+        yield temporary
+        # mkdtemp makes private folders; what we publish follows the user's umask like any other folder.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    except OSError as error:
+        raise UserError(f"could not write {target}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(target: str | os.PathLike, text: str) -> None:

@@ -1,0 +1,105 @@
+"""``Digits``: scikit-learn's 1,797 handwritten digits (8x8, UCI), the real images of the embedded default.
+
+Nothing is downloaded: the images come with scikit-learn and are written once as 32x32 PNG. Every digit belongs to
+one fixed part (train 40 %, val 20 %, test 40 % of each class), which depends on neither the run's seed nor any
+library's random generator, and the other sets made of these digits (``DigitsShift``, ``DigitsGroups``) keep to the
+same parts: what is a test image in one of them is a training image in none.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
+from PIL import Image
+
+from datasets.generated import generated_folder
+
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+TEMPLATE = "a photo of the digit {}."
+SIZE = 32
+SPLIT_SEED = 2024
+SHARES = {"train": 0.4, "val": 0.2, "test": 0.4}
+
+
+@functools.cache
+def handwritten() -> tuple[np.ndarray, np.ndarray]:
+    """``(images, labels)``: uint8 [1797, 32, 32], light strokes on black, and int64 [1797]."""
+    from sklearn.datasets import load_digits  # slow to import, and only needed when images are written
+
+    raw = load_digits()
+    levels = np.round(raw.images * (255 / 16)).astype(np.uint8)
+    images = [np.asarray(Image.fromarray(level).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for level in levels]
+    return np.stack(images), raw.target
+
+
+def partition(labels: list[int], seed: int = SPLIT_SEED) -> dict[str, list[int]]:
+    """Indexes of the images of each part, stratified by class, ascending in (class, index).
+
+    The order within a class is that of SHA-256 over seed and index: the same on every machine and version.
+    """
+    parts: dict[str, list[int]] = {name: [] for name in SHARES}
+    for label in sorted(set(labels)):
+        members = [index for index, other in enumerate(labels) if other == label]
+        members.sort(key=lambda index: hashlib.sha256(f"{seed}:{index}".encode()).digest())
+        train = round(SHARES["train"] * len(members))
+        val = train + round(SHARES["val"] * len(members))
+        parts["train"] += sorted(members[:train])
+        parts["val"] += sorted(members[train:val])
+        parts["test"] += sorted(members[val:])
+    return parts
+
+
+def write_digits(folder: Path) -> None:
+    """Write every digit as ``PART/NAME/INDEX.png``: a tree of split folders of class folders."""
+    images, labels = handwritten()
+    for part, indexes in partition(labels.tolist()).items():
+        for index in indexes:
+            path = folder / part / NAMES[labels[index]] / f"{index:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images[index]).convert("RGB").save(path)
+
+
+def digits_folder(root: str = "") -> Path:
+    """Where the images are; they are written first if need be."""
+    recipe = {"name": "Digits", "version": 1, "size": SIZE, "split_seed": SPLIT_SEED, "shares": SHARES}
+    return generated_folder("digits", root, recipe, write_digits)
+
+
+def digits_items(root: str = "") -> dict[str, list[Datum]]:
+    """The digits of each part as items, in the order of class and index."""
+    folder = digits_folder(root)
+    return {
+        part: [
+            Datum(impath=str(path), label=label, classname=name)
+            for label, name in enumerate(NAMES)
+            for path in sorted((folder / part / name).glob("*.png"))
+        ]
+        for part in SHARES
+    }
+
+
+@DATASET_REGISTRY.register()
+class Digits(DatasetBase):
+    """Handwritten digits, zero to nine; base classes are 0-4, new ones 5-9."""
+
+    dataset_dir = "digits"
+    template = TEMPLATE
+
+    def __init__(self, cfg):
+        parts = digits_items(cfg.DATASET.ROOT)
+        train, val, test = parts["train"], parts["val"], parts["test"]
+        shots = cfg.DATASET.NUM_SHOTS
+        if shots >= 1:
+            train = self.generate_fewshot_dataset(train, num_shots=shots)
+            val = self.generate_fewshot_dataset(val, num_shots=min(shots, 4))
+        half = {"all": range(10), "base": range(5), "new": range(5, 10)}[cfg.DATASET.SUBSAMPLE_CLASSES]
+        relabel = {label: new for new, label in enumerate(half)}
+        train, val, test = (
+            [Datum(d.impath, relabel[d.label], d.domain, d.classname) for d in items if d.label in relabel]
+            for items in (train, val, test)
+        )
+        super().__init__(train_x=train, val=val, test=test)
