@@ -1,0 +1,19 @@
+"""Readers of published data sets on Dassl's API. Importing this package registers all of them."""
+
+import bundled  # noqa: F401  (makes `import dassl` work)
+from datasets.base import GroupDatum, Item, PromptDataset, Split
+from datasets.sources import Counts, DataFile, Source
+from datasets.templates import extend_cfg, list_datasets, template_for
+
+__all__ = [
+    "Counts",
+    "DataFile",
+    "GroupDatum",
+    "Item",
+    "PromptDataset",
+    "Source",
+    "Split",
+    "extend_cfg",
+    "list_datasets",
+    "template_for",
+]

@@ -1,0 +1,209 @@
+"""The base of every reader. A reader says in ``read`` which images with which labels make up train, val and test;
+everything after that happens here, once: expected counts and labels are checked, shots are drawn and cached, base or
+new classes are taken and renumbered, and Dassl's ``Datum`` objects are made."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+from dassl.data.datasets import DatasetBase, Datum
+
+from common.errors import UserError
+from datasets import caches, listing, splits
+from datasets.sources import Counts, DataFile
+from datasets.splits import Item, Split
+
+
+class GroupDatum(Datum):
+    """A Datum that also knows its spurious ``attribute`` and its ``group`` (ints, or None where unknown)."""
+
+    def __init__(self, impath="", label=0, domain=0, classname="", attribute=None, group=None):
+        super().__init__(impath=impath, label=label, domain=domain, classname=classname)
+        self._attribute = attribute
+        self._group = group
+
+    @property
+    def attribute(self) -> int | None:
+        return self._attribute
+
+    @property
+    def group(self) -> int | None:
+        return self._group
+
+
+class PromptDataset(DatasetBase):
+    """Base of the readers; subclasses set the attributes and write ``read``.
+
+    dataset_dir     folder below DATASET.ROOT; on an instance, the absolute path of the folder
+    dataset_dirs    alternatives where a set is found under several names; the first that exists is taken
+    template        hand-written text template, one ``{}`` for the class name
+    expected        Counts of the full set, or None where any size is right
+    files           DataFile declarations: what should be on the disk and where it comes from
+    test_only       True for sets that only evaluate: their train_x *is* the test list, so nobody may train on it
+
+    On an instance there are besides Dassl's properties: ``cfg``; ``folder`` (Path of the data set's folder); ``rng``
+    (the stream for making a split and drawing shots: ``random.Random(cfg.SEED)``, so that a draw depends on nothing
+    that ran before and changes nothing that runs after; Python's global stream where SEED is negative);
+    ``group_names`` (list of str, or None where items carry no group).
+    """
+
+    dataset_dir: str = ""
+    dataset_dirs: tuple[str, ...] = ()
+    template: str = "a photo of a {}."
+    expected: Counts | None = None
+    files: tuple[DataFile, ...] = ()
+    test_only: bool = False
+    group_names: list[str] | None = None
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        self.name = type(self).__name__
+        self.rng = random.Random(cfg.SEED) if cfg.SEED >= 0 else random
+        self.folder = self.locate(cfg)
+        self.dataset_dir = str(self.folder)
+        self.caches = caches.CacheFolder(self.name, self.folder, cfg)
+        self.check_files()
+        split = self.read()
+        self.check_labels(split)
+        self.check_counts(split)
+        if not split.listed:
+            self.check_images(split)
+        split = self.finish(split)
+        val = self.to_data(split.val) if split.val is not None and split.val is not split.test else None
+        test = self.to_data(split.test)
+        super().__init__(
+            train_x=test if split.train is split.test else self.to_data(split.train),
+            train_u=self.to_data(split.train_u) if split.train_u is not None else None,
+            val=test if split.val is split.test else val,
+            test=test,
+        )
+
+    # -- for subclasses --------------------------------------------------------
+
+    def read(self) -> Split:
+        """The full data set. Raises UserError for whatever is wrong with the files."""
+        raise NotImplementedError
+
+    @classmethod
+    def locate(cls, cfg) -> Path:
+        """The data set's folder; UserError where ROOT or the folder is missing."""
+        if not cfg.DATASET.ROOT:
+            raise UserError(f"{cls.__name__}: no data root given; set --root or DATASET.ROOT")
+        root = Path(os.path.abspath(os.path.expanduser(cfg.DATASET.ROOT)))
+        if not root.is_dir():
+            raise UserError(f"{cls.__name__}: the data root {root} is not a folder; check --root")
+        names = cls.dataset_dirs or (cls.dataset_dir,)
+        for name in names:
+            if (root / name).is_dir():
+                return root / name
+        wanted = " or ".join(str(root / name) for name in names)
+        sources = dict.fromkeys(file.origin for file in cls.files if file.role in ("required", "split"))
+        hint = f"; it comes from {', '.join(sources)}" if sources else ""
+        raise UserError(f"{cls.__name__}: no folder {wanted}{hint}")
+
+    def split_ready(self) -> bool:
+        """Whether a ready-made split is there, so that annotation files are not needed."""
+        return False
+
+    def check_counts(self, split: Split) -> None:
+        """Compare the sizes with ``expected``; UserError where they differ and DATASET.ALLOW_SUBSET is off."""
+        if self.expected is None:
+            return
+        val = None if split.val is None or split.val is split.test else len(split.val)
+        found = Counts(len({i.label for i in split.train}), len(split.train), val, len(split.test))
+        wrong = [
+            f"{name} {'none' if have is None else have} instead of {want}"
+            for name, have, want in zip(Counts._fields, found, self.expected)
+            if have != want
+        ]
+        if not wrong:
+            return
+        if self.cfg.DATASET.ALLOW_SUBSET:
+            print(f"{self.name}: a subset of the published set ({', '.join(wrong)})")
+            return
+        sources = dict.fromkeys(file.origin for file in self.files if file.role in ("required", "split"))
+        raise UserError(
+            f"{self.name}: the number of classes or images differs from the published set: {', '.join(wrong)} "
+            f"(read from {split.origin}). `python -m datasets check {self.name} --root {self.cfg.DATASET.ROOT}` says "
+            f"what is missing; it comes from {', '.join(sources) or 'its authors'}. "
+            "DATASET.ALLOW_SUBSET True accepts a subset"
+        )
+
+    # -- checks ----------------------------------------------------------------
+
+    def check_files(self) -> None:
+        """Name every file or folder that reading will need and that is not there."""
+        roles = {"required"} if self.split_ready() else {"required", "annotations"}
+        gone = [
+            f"{file.path} (from {file.origin})"
+            for file in self.files
+            if file.role in roles and not listing.present(self.folder / file.path, file.kind)
+        ]
+        if gone:
+            raise UserError(f"{self.name}: missing in {self.folder}: {'; '.join(gone)}")
+
+    def check_labels(self, split: Split) -> None:
+        """Labels of train must be 0..n-1, each with one name, and the other parts may know no other label.
+
+        Class names may repeat (ImageNet has two pairs of namesakes): everything is keyed by label.
+        """
+        if not split.train:
+            raise UserError(f"{self.name}: no training image in {split.origin}")
+        if not split.test:
+            raise UserError(f"{self.name}: no test image in {split.origin}")
+        names: dict[int, Item] = {}
+        for items in split.parts().values():
+            for item in items:
+                known = names.setdefault(item.label, item)
+                if known.classname != item.classname:
+                    raise UserError(
+                        f"{self.name}: label {item.label} has two names in {split.origin}: {known.classname!r} "
+                        f"({known.path}) and {item.classname!r} ({item.path}); correct one of them"
+                    )
+        trained = {item.label for item in split.train}
+        for label in range(max(names) + 1):
+            if label not in trained:
+                other = f" ({names[label].classname!r}, e.g. {names[label].path})" if label in names else ""
+                raise UserError(
+                    f"{self.name}: label {label}{other} has no training image in {split.origin}; labels must run from "
+                    f"0 to the number of classes less one"
+                )
+
+    def check_images(self, split: Split) -> None:
+        """Every listed image must be on the disk; UserError with the first ones that are not."""
+        every = [item.path for items in split.parts().values() for item in items]
+        gone = listing.missing(self.folder, every)
+        if gone:
+            first = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
+            raise UserError(
+                f"{self.name}: {len(gone)} of {len(every)} images listed in {split.origin} are not in {self.folder}: "
+                f"{first}; they come from {self.origin_of(gone[0])}"
+            )
+
+    def origin_of(self, path: str) -> str:
+        """Where the file or folder that holds ``path`` comes from."""
+        holders = [f for f in self.files if path == f.path or path.startswith(f.path.rstrip("/") + "/")]
+        return max(holders, key=lambda f: len(f.path)).origin if holders else "its authors"
+
+    # -- shots, classes, Datum -------------------------------------------------
+
+    def finish(self, split: Split) -> Split:
+        """Draw the shots of train and val, then take base or new classes: the order that CoOp's readers keep."""
+        shots = self.cfg.DATASET.NUM_SHOTS
+        if shots >= 1 and not self.test_only:
+            split = caches.drawn(self, split, shots)
+        return splits.take_classes(split, self.cfg.DATASET.SUBSAMPLE_CLASSES)
+
+    def to_data(self, items: list[Item]) -> list[Datum]:
+        """Datum objects with absolute paths; GroupDatum where an item has an attribute or a group."""
+        data = []
+        for item in items:
+            impath = os.path.join(self.dataset_dir, item.path)
+            common = {"impath": impath, "label": item.label, "domain": item.domain, "classname": item.classname}
+            if item.attribute is None and item.group is None:
+                data.append(Datum(**common))
+            else:
+                data.append(GroupDatum(**common, attribute=item.attribute, group=item.group))
+        return data

@@ -1,0 +1,56 @@
+"""The DATASET keys of this project, added to Dassl's, and the answer to "which text template?"."""
+
+from __future__ import annotations
+
+from dassl.data.datasets import DATASET_REGISTRY
+
+from common.errors import UserError, unknown
+
+DEFAULT_TEMPLATE = "a photo of a {}."
+
+
+def extend_cfg(cfg) -> None:
+    """Add our DATASET keys with their defaults to a Dassl config node, in place.
+
+    SUBSAMPLE_CLASSES   "all", "base" (first half of the classes, rounded up) or "new" (the rest)
+    SHOTS_PER           "class" or "group": what NUM_SHOTS counts; "group" needs items that carry a group
+    TEMPLATE            overrides the data set's text template; one {} stands for the class name
+    ALLOW_SUBSET        True accepts counts of classes or images other than those of the published set
+    BAD_IMAGES          "error", or "skip": go on past an image that cannot be decoded (see datasets/images.py)
+    CACHE_DIR           where draws, made splits and directory listings are kept instead of the data set's folder
+    UNLABELED           "disjoint": target images without labels are none of the test images;
+                        "release": drawn class-balanced from the test images, as Craft's
+                        release does (transductive)
+    """
+    node = cfg.DATASET
+    node.SUBSAMPLE_CLASSES = "all"
+    node.SHOTS_PER = "class"
+    node.TEMPLATE = ""
+    node.ALLOW_SUBSET = False
+    node.BAD_IMAGES = "error"
+    node.CACHE_DIR = ""
+    node.UNLABELED = "disjoint"
+
+
+def list_datasets() -> list[str]:
+    """The names that DATASET.NAME may take, sorted."""
+    return sorted(DATASET_REGISTRY.registered_names())
+
+
+def template_for(cfg, dataset=None) -> str:
+    """The text template of a run.
+
+    DATASET.TEMPLATE where it is set, else the data set's own, else "a photo of a {}." (Dassl's own data sets have
+    none). ``dataset`` is the loaded data set (or its class); without it the class registered as DATASET.NAME is asked.
+    Raises UserError for a template without exactly one ``{}`` or an unknown DATASET.NAME.
+    """
+    template = cfg.DATASET.TEMPLATE
+    if not template:
+        if dataset is None:
+            if cfg.DATASET.NAME not in list_datasets():
+                raise unknown("data set", cfg.DATASET.NAME, list_datasets())
+            dataset = DATASET_REGISTRY.get(cfg.DATASET.NAME)
+        template = getattr(dataset, "template", "") or DEFAULT_TEMPLATE
+    if template.count("{}") != 1 or template.replace("{}", "").count("{") + template.replace("{}", "").count("}"):
+        raise UserError(f"the text template {template!r} must hold {{}} exactly once, where the class name goes")
+    return template
