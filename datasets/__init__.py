@@ -2,6 +2,7 @@
 
 import bundled  # noqa: F401  (makes `import dassl` work)
 from datasets.base import GroupDatum, Item, PromptDataset, Split
+from datasets.own import *  # noqa: F403
 from datasets.sources import Counts, DataFile, Source
 from datasets.templates import extend_cfg, list_datasets, template_for
 

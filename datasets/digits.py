@@ -13,10 +13,13 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
+from dassl.data.datasets import DATASET_REGISTRY
 from PIL import Image
 
+from datasets.base import Item, PromptDataset, Split
 from datasets.generated import generated_folder
+from datasets.listing import image_names
+from datasets.sources import Counts
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TEMPLATE = "a photo of the digit {}."
@@ -69,37 +72,33 @@ def digits_folder(root: str = "") -> Path:
     return generated_folder("digits", root, recipe, write_digits)
 
 
-def digits_items(root: str = "") -> dict[str, list[Datum]]:
-    """The digits of each part as items, in the order of class and index."""
-    folder = digits_folder(root)
+def digits_parts(folder: Path) -> dict[str, list[Item]]:
+    """The digits of each part as items with paths relative to ``folder``, in the order of class and index."""
     return {
         part: [
-            Datum(impath=str(path), label=label, classname=name)
+            Item(f"{part}/{name}/{file}", label, name)
             for label, name in enumerate(NAMES)
-            for path in sorted((folder / part / name).glob("*.png"))
+            for file in image_names(folder / part / name)
         ]
         for part in SHARES
     }
 
 
 @DATASET_REGISTRY.register()
-class Digits(DatasetBase):
-    """Handwritten digits, zero to nine; base classes are 0-4, new ones 5-9."""
+class Digits(PromptDataset):
+    """Handwritten digits, zero to nine; the base classes are 0-4, the new ones 5-9.
 
-    dataset_dir = "digits"
+    1,797 grey images of 43 writers' digits (E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits",
+    UCI Machine Learning Repository, 1998, CC BY 4.0), the part of them that scikit-learn carries.
+    """
+
     template = TEMPLATE
+    expected = Counts(10, 719, 359, 719)
+    generated = True
 
-    def __init__(self, cfg):
-        parts = digits_items(cfg.DATASET.ROOT)
-        train, val, test = parts["train"], parts["val"], parts["test"]
-        shots = cfg.DATASET.NUM_SHOTS
-        if shots >= 1:
-            train = self.generate_fewshot_dataset(train, num_shots=shots)
-            val = self.generate_fewshot_dataset(val, num_shots=min(shots, 4))
-        half = {"all": range(10), "base": range(5), "new": range(5, 10)}[cfg.DATASET.SUBSAMPLE_CLASSES]
-        relabel = {label: new for new, label in enumerate(half)}
-        train, val, test = (
-            [Datum(d.impath, relabel[d.label], d.domain, d.classname) for d in items if d.label in relabel]
-            for items in (train, val, test)
-        )
-        super().__init__(train_x=train, val=val, test=test)
+    @classmethod
+    def locate(cls, cfg) -> Path:
+        return digits_folder(cfg.DATASET.ROOT)
+
+    def read(self) -> Split:
+        return Split(**digits_parts(self.folder), listed=True, origin="scikit-learn's digits")
