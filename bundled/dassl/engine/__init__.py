@@ -1,0 +1,6 @@
+"""Trainers: the loops, and the registry that finds a method by name."""
+
+from .build import TRAINER_REGISTRY, build_trainer
+from .trainer import SimpleNet, SimpleTrainer, TrainerBase, TrainerX, TrainerXU
+
+__all__ = ["TRAINER_REGISTRY", "SimpleNet", "SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU", "build_trainer"]

@@ -1,0 +1,5 @@
+"""Whole networks; extensions register theirs here."""
+
+from .build import NETWORK_REGISTRY, build_network
+
+__all__ = ["NETWORK_REGISTRY", "build_network"]
