@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 from PIL import Image
@@ -25,3 +26,10 @@ def read_image(path) -> Image.Image:
         raise UserError(f"no such image: {path}; check DATASET.ROOT") from None
     except DAMAGED as error:
         raise UserError(f"cannot read image {path} ({error}); restore the file or remove it") from error
+
+
+def require_file(path) -> bool:
+    """True where ``path`` is a file; raises UserError where it is not."""
+    if not os.path.isfile(path):
+        raise UserError(f"no such image: {path or '(empty path)'}; check DATASET.ROOT")
+    return True

@@ -5,6 +5,7 @@ import torchvision.transforms as T
 from dassl.utils import read_image
 from torch.utils.data import Dataset as TorchDataset
 
+from bundled.both.tables import two_columns
 from common.errors import UserError
 
 from .datasets import build_dataset
@@ -131,14 +132,6 @@ class DataManager:
         rows += [("# val", f"{len(dataset.val):,}")] if dataset.val else []
         rows += [("# test", f"{len(dataset.test):,}")]
         print(two_columns(rows))
-
-
-def two_columns(rows):
-    """Names and values, aligned and ruled above and below."""
-    rows = [(str(name), str(value)) for name, value in rows]
-    left, right = (max(len(row[i]) for row in rows) for i in (0, 1))
-    rule = f"{'-' * left}  {'-' * right}"
-    return "\n".join([rule, *(f"{name:<{left}}  {value}" for name, value in rows), rule])
 
 
 class DatasetWrapper(TorchDataset):

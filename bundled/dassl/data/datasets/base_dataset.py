@@ -6,6 +6,7 @@ import random
 import shutil
 from collections import defaultdict
 
+from bundled.both.images import require_file
 from common.errors import UserError
 from common.files import atomic_path
 
@@ -20,8 +21,7 @@ class Datum:
     def __init__(self, impath="", label=0, domain=0, classname=""):
         if not isinstance(impath, str):
             raise TypeError(f"impath must be a str, but got {type(impath).__name__}")
-        if not osp.isfile(impath):
-            raise UserError(f"no such image: {impath or '(empty path)'}; check DATASET.ROOT")
+        require_file(impath)
         self._impath = impath
         self._label = label
         self._domain = domain
