@@ -1,6 +1,23 @@
 """Readers of published data sets on Dassl's API. Importing this package registers all of them."""
 
 import bundled  # noqa: F401  (makes `import dassl` work)
+from datasets import (  # noqa: F401  (importing a reader registers it)
+    caltech101,
+    dtd,
+    eurosat,
+    fgvc_aircraft,
+    food101,
+    imagenet,
+    imagenet_a,
+    imagenet_r,
+    imagenet_sketch,
+    imagenetv2,
+    oxford_flowers,
+    oxford_pets,
+    stanford_cars,
+    sun397,
+    ucf101,
+)
 from datasets.base import GroupDatum, Item, PromptDataset, Split
 from datasets.own import *  # noqa: F403
 from datasets.sources import Counts, DataFile, Source

@@ -70,7 +70,7 @@ class PromptDataset(DatasetBase):
         self.check_counts(split)
         if not split.listed:
             self.check_images(split)
-        split = self.finish(split)
+        split = self.finish(self.settle(split))
         val = self.to_data(split.val) if split.val is not None and split.val is not split.test else None
         test = self.to_data(split.test)
         super().__init__(
@@ -106,6 +106,10 @@ class PromptDataset(DatasetBase):
     def split_ready(self) -> bool:
         """Whether a ready-made split is there, so that annotation files are not needed."""
         return False
+
+    def settle(self, split: Split) -> Split:
+        """Called once the full split has passed every check, before shots are drawn."""
+        return split
 
     def check_counts(self, split: Split) -> None:
         """Compare the sizes with ``expected``; UserError where they differ and DATASET.ALLOW_SUBSET is off."""

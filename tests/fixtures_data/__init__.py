@@ -1,0 +1,1 @@
+"""Miniature data sets, and what CoOp's readers return on them."""

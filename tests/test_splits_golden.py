@@ -1,0 +1,126 @@
+"""The readers return what CoOp's readers return on the same disk: same images, labels, names and order. The expected
+values were recorded from CoOp's code; SPLITS_GOLDEN names another recording of the same format."""
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from fixtures_data.trees import linked_copy, load, make_tree, read_only, triples
+
+GOLDEN = os.environ.get("SPLITS_GOLDEN") or Path(__file__).parent / "fixtures_data" / "golden_splits.json.gz"
+
+
+def read_golden(path):
+    opener = gzip.open if str(path).endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8") as stream:
+        return json.load(stream)["datasets"]
+
+
+EXPECTED = read_golden(GOLDEN)
+SPLIT_VARIANTS = [
+    (name, variant)
+    for name, entry in EXPECTED.items()
+    for variant in entry["variants"]
+    if variant != "without_split_file"
+]
+MADE = [name for name, entry in EXPECTED.items() if "without_split_file" in entry["variants"]]
+
+
+@pytest.fixture(scope="session")
+def trees():
+    """{with split files: root} of all miniatures; outside pytest's private folder, so that any user can read it."""
+    base = Path(tempfile.mkdtemp(prefix="miniatures-"))
+    base.chmod(0o755)
+    yield {splits: make_tree(base / f"splits-{splits}", *EXPECTED, splits=splits) for splits in (True, False)}
+    shutil.rmtree(base)
+
+
+@pytest.fixture
+def open_tmp():
+    """A folder that any user can write to."""
+    base = Path(tempfile.mkdtemp(prefix="readers-"))
+    base.chmod(0o777)
+    yield base
+    shutil.rmtree(base)
+
+
+def sha256(items):
+    lines = "".join(f"{path}\t{label}\t{cname}\n" for path, label, cname in items)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def expand(groups):
+    return [(f"{folder}/{name}", label, cname) for label, cname, folder, names in groups for name in names]
+
+
+def check(data, root, run, variant):
+    """Compare a loaded data set with one recorded run."""
+    train, test = triples(data.train_x, root), triples(data.test, root)
+    assert data.num_classes == run["num_classes"]
+    assert data.classnames == variant["classname_lists"][run["classnames"]]
+    assert data.lab2cname == dict(enumerate(data.classnames))
+    if "items" in run["train_x"]:
+        assert train == expand(variant["item_lists"][run["train_x"]["items"]])
+    for part, items in (("train_x", train), ("test", test)):
+        assert (len(items), sha256(items)) == (run[part]["count"], run[part]["sha256"])
+    if run["val"] is None:
+        assert not data.val
+    else:
+        val = triples(data.val, root)
+        assert (len(val), sha256(val)) == (run["val"]["count"], run["val"]["sha256"])
+
+
+def settings(run):
+    return {key: run[key] for key in ("seed", "shots", "subsample")}
+
+
+@pytest.mark.parametrize(("name", "variant"), SPLIT_VARIANTS)
+def test_same_as_coop(name, variant, trees, tmp_path):
+    """One folder for all runs, so the caches of other seeds are there; a second pass reads this run's own."""
+    expected = EXPECTED[name]["variants"][variant]
+    root = linked_copy(trees[True], name, tmp_path / "data")
+    for _ in range(2):
+        for run in expected["runs"]:
+            check(load(root, name, **settings(run)), root, run, expected)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_made_split_is_coops(name, trees, tmp_path):
+    """The split made by this run or by an earlier one, as recorded; a repeated run draws the same images."""
+    expected = EXPECTED[name]["variants"]["without_split_file"]
+    for number, run in enumerate(expected["runs"]):
+        root = linked_copy(trees[False], name, tmp_path / str(number))
+        if run["split_made"] == "earlier run":
+            load(root, name, seed=run["split_seed"])
+        for _ in range(2):
+            check(load(root, name, **settings(run)), root, run, expected)
+
+
+@pytest.mark.parametrize(("name", "variant"), SPLIT_VARIANTS)
+def test_read_only_root(name, variant, trees, open_tmp):
+    """Nothing is written into the root; caches go beside the output and are used from there."""
+    expected = EXPECTED[name]["variants"][variant]
+    root = linked_copy(trees[True], name, open_tmp / "data")
+    before = sorted(root.rglob("*"))
+    with read_only(root):
+        for run in expected["runs"][::5]:
+            for _ in range(2):
+                check(load(root, name, output=open_tmp / "output", **settings(run)), root, run, expected)
+    assert sorted(root.rglob("*")) == before
+    assert list((open_tmp / "output" / "cache" / name).rglob("shot_*.json"))
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_read_only_root_without_split(name, trees, open_tmp):
+    """Each seed makes its own split, the same whenever and wherever it runs."""
+    expected = EXPECTED[name]["variants"]["without_split_file"]
+    root = linked_copy(trees[False], name, open_tmp / "data")
+    with read_only(root):
+        for run in [r for r in expected["runs"] if r["split_made"] == "same run"][::5]:
+            for _ in range(2):
+                check(load(root, name, output=open_tmp / "output", **settings(run)), root, run, expected)
