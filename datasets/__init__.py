@@ -3,6 +3,8 @@
 import bundled  # noqa: F401  (makes `import dassl` work)
 from datasets import (  # noqa: F401  (importing a reader registers it)
     caltech101,
+    celeba,
+    digits,
     dtd,
     eurosat,
     fgvc_aircraft,
@@ -17,9 +19,9 @@ from datasets import (  # noqa: F401  (importing a reader registers it)
     stanford_cars,
     sun397,
     ucf101,
+    waterbirds,
 )
 from datasets.base import GroupDatum, Item, PromptDataset, Split
-from datasets.own import *  # noqa: F403
 from datasets.sources import Counts, DataFile, Source
 from datasets.templates import extend_cfg, list_datasets, template_for
 

@@ -103,6 +103,11 @@ class PromptDataset(DatasetBase):
         hint = f"; it comes from {', '.join(sources)}" if sources else ""
         raise UserError(f"{cls.__name__}: no folder {wanted}{hint}")
 
+    @classmethod
+    def files_in(cls, folder: Path) -> tuple[DataFile, ...]:
+        """``files``, or what stands for them in ``folder`` where a set comes in several forms."""
+        return cls.files
+
     def split_ready(self) -> bool:
         """Whether a ready-made split is there, so that annotation files are not needed."""
         return False
@@ -142,7 +147,7 @@ class PromptDataset(DatasetBase):
         roles = {"required"} if self.split_ready() else {"required", "annotations"}
         gone = [
             f"{file.path} (from {file.origin})"
-            for file in self.files
+            for file in self.files_in(self.folder)
             if file.role in roles and not listing.present(self.folder / file.path, file.kind)
         ]
         if gone:

@@ -1,0 +1,95 @@
+"""Tables of images that come from elsewhere: CSV files whose every fault is named by file and line."""
+
+from __future__ import annotations
+
+import csv
+import posixpath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from common.errors import UserError, nearest
+
+DELIMITERS = ",;\t"
+
+
+def read_csv(
+    path: Path, required: Sequence[str], optional: Sequence[str] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number from 1, {column: text without surrounding blanks}) of every row of a UTF-8 CSV with a header.
+
+    Args:
+        required: columns that must be there.
+        optional: columns that may be there besides; None allows any.
+
+    Columns may be divided by commas, semicolons or tabs. Raises UserError for a file that cannot be read, a column
+    that is missing, unknown or there twice, and a row with too few or too many fields. Blank lines are passed over.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from error
+    first = text.partition("\n")[0]
+    delimiter = max(DELIMITERS, key=first.count) if first else ","
+    rows = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    header: list[str] = []
+    end = 0
+    try:
+        for row in rows:
+            line, end = end + 1, rows.line_num  # a quoted field may run over several lines: name the first
+            if not any(field.strip() for field in row):
+                continue
+            if not header:
+                header = _header(path, line, row, required, optional)
+            elif len(row) != len(header):
+                raise UserError(f"{path}, line {line}: {len(row)} fields where the header has {len(header)} columns")
+            else:
+                yield line, dict(zip(header, (field.strip() for field in row)))
+    except csv.Error as error:
+        raise UserError(f"{path}, line {rows.line_num}: {error}") from error
+    if not header:
+        raise UserError(f"{path} is empty; its first line should be {','.join(required)}")
+
+
+def _header(
+    path: Path, line: int, row: list[str], required: Sequence[str], optional: Sequence[str] | None
+) -> list[str]:
+    header = [field.strip() for field in row]
+    absent = [column for column in required if column not in header]
+    if absent:
+        raise UserError(
+            f"{path}, line {line}: no column {absent[0]!r}; the header should have {', '.join(required)}"
+            + (f" and may have {', '.join(optional)}" if optional else "")
+            + f", it has {', '.join(header)}"
+        )
+    for column in header:
+        if header.count(column) > 1:
+            raise UserError(f"{path}, line {line}: two columns are called {column!r}")
+        if optional is not None and column not in (*required, *optional):
+            known = [*required, *optional]
+            raise UserError(f"{path}, line {line}: unknown column {column!r}; did you mean: {nearest(column, known)}?")
+    return header
+
+
+def inside(where: str, text: str, root: Path) -> str:
+    """The path ``text`` relative to ``root``, with /, normalised; UserError where it leads out of ``root``.
+
+    ``where`` begins the message ("FILE, line N"). An absolute path is accepted if it lies below ``root``.
+    """
+    plain = text.replace("\\", "/")
+    if not plain or "\0" in plain:
+        raise UserError(f"{where}: the path of the image is empty or holds a NUL")
+    if ".." in plain.split("/"):
+        raise UserError(f"{where}: the path {text!r} holds '..'; name files below {root}")
+    if plain.startswith("/") or plain[1:2] == ":":
+        base = root.as_posix().rstrip("/") + "/"
+        if not plain.startswith(base):
+            raise UserError(f"{where}: the path {text!r} lies outside of {root}; name files below it")
+        plain = plain.removeprefix(base)
+    return posixpath.normpath(plain)
+
+
+def choice(where: str, column: str, text: str, allowed: dict[str, int]) -> int:
+    """What ``text`` stands for among ``allowed``; UserError that lists them."""
+    if text not in allowed:
+        raise UserError(f"{where}: {column} is {text!r}; it can be {', '.join(allowed)}")
+    return allowed[text]
