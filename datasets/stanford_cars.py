@@ -64,9 +64,7 @@ class StanfordCars(SplitFileDataset):
         for number, row in enumerate(table, start=1):
             class_id = int(row["class"][0, 0])
             if not 1 <= class_id <= len(names):
-                raise UserError(
-                    f"{path}, entry {number}: class {class_id}, but there are {len(names)} classes"
-                )
+                raise UserError(f"{path}, entry {number}: class {class_id}, but there are {len(names)} classes")
             model, _, year = names[class_id - 1].rpartition(" ")
             items.append(Item(f"{folder}/{row['fname'][0]}", class_id - 1, f"{year} {model}"))
         return items

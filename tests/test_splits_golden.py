@@ -1,5 +1,5 @@
 """The readers return what CoOp's readers return on the same disk: same images, labels, names and order. The expected
-values were recorded from CoOp's code; SPLITS_GOLDEN names another recording of the same format."""
+values were recorded from CoOp's code; SPLITS_GOLDEN names another recording of the same format to check instead."""
 
 import gzip
 import hashlib
@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from fixtures_data.trees import linked_copy, load, make_tree, read_only, triples
 
-GOLDEN = os.environ.get("SPLITS_GOLDEN") or Path(__file__).parent / "fixtures_data" / "golden_splits.json.gz"
+OURS = sorted((Path(__file__).parent / "fixtures_data").glob("golden_splits*.json.gz"))
+GOLDEN = [Path(os.environ["SPLITS_GOLDEN"])] if os.environ.get("SPLITS_GOLDEN") else OURS
 
 
 def read_golden(path):
-    opener = gzip.open if str(path).endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8") as stream:
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as stream:
         return json.load(stream)["datasets"]
 
 
-EXPECTED = read_golden(GOLDEN)
+EXPECTED = {name: entry for path in GOLDEN for name, entry in read_golden(path).items()}
 SPLIT_VARIANTS = [
     (name, variant)
     for name, entry in EXPECTED.items()
@@ -112,7 +112,8 @@ def test_read_only_root(name, variant, trees, open_tmp):
             for _ in range(2):
                 check(load(root, name, output=open_tmp / "output", **settings(run)), root, run, expected)
     assert sorted(root.rglob("*")) == before
-    assert list((open_tmp / "output" / "cache" / name).rglob("shot_*.json"))
+    if expected["runs"][0]["val"] is not None:  # sets that only test have no draw to keep
+        assert list((open_tmp / "output" / "cache" / name).rglob("shot_*.json"))
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # ruff: noqa
+# fmt: off
 """Write miniature copies of image datasets in their raw on-disk layout.
 
     python make_datasets.py ROOT [--only NAME ...] [--seed 0] [--no-splits]
