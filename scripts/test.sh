@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Set up, lint, and test. Further arguments go to pytest; slow tests have their own command:
+#
+#   bash scripts/test.sh
+#   bash scripts/test.sh -m slow
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/setup.sh
+
+"$PYTHON" -m ruff check .
+"$PYTHON" -m ruff format --check .
+# One thread a process: the tests are many small computations, and run side by side.
+OMP_NUM_THREADS=1 "$PYTHON" -m pytest -n "${CRAFT_TEST_PROCESSES:-2}" "$@"

@@ -1,0 +1,27 @@
+"""Dassl trainers: prompt structures (one a file), each with its Craft variants. Importing this registers them all."""
+
+import bundled  # noqa: F401  (makes `import dassl` work)
+from trainers import cocoop, coop, ivlp, kgcoop, maple, promptsrc, vpt, zeroshot  # noqa: F401  (order of tables)
+from trainers.craft_trainer import DEFAULTS as CRAFT_DEFAULTS
+from trainers.registry import HOSTS, check_trainer, describe, host_of, register_host, trainer_names
+
+__all__ = [
+    "CRAFT_DEFAULTS",
+    "HOSTS",
+    "check_trainer",
+    "describe",
+    "extend_cfg",
+    "host_of",
+    "register_host",
+    "trainer_names",
+]
+
+
+def extend_cfg(cfg) -> None:
+    """Add every structure's config node, Craft's, and what all trainers read."""
+    from yacs.config import CfgNode
+
+    for host in HOSTS.values():
+        cfg.TRAINER[host.node] = CfgNode(dict(host.defaults))
+    cfg.TRAINER.CRAFT = CfgNode(dict(CRAFT_DEFAULTS))
+    cfg.TEST.METRIC = "accuracy"  # selects the model under TEST.FINAL_MODEL best_val

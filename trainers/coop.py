@@ -1,0 +1,46 @@
+"""CoOp (arXiv 2109.01134): the words around the class name become learnable vectors, shared or one set a class."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from backbones import TextPrompts, TokenTable
+from trainers.context import clean, context_init, prompt_rows
+from trainers.learner import PromptLearner
+from trainers.registry import register_host
+
+NODE = {
+    "N_CTX": 16,  # number of context tokens; CTX_INIT, where given, decides instead
+    "CSC": False,  # class-specific context
+    "CTX_INIT": "",  # words to start from
+    "PREC": "fp16",  # fp16, fp32, amp, amp_bf16
+    "CLASS_TOKEN_POSITION": "end",  # middle, end or front
+}
+
+
+@register_host(
+    "CoOp",
+    node="COOP",
+    defaults=NODE,
+    paper="arXiv 2109.01134",
+    summary="context vectors of the text, shared by all classes or one set a class",
+)
+class CoOpLearner(PromptLearner):
+    """ctx: (n_ctx, d), or (C, n_ctx, d) with class-specific context (``CSC``)."""
+
+    def __init__(self, clip, classnames, node, template, fingerprint):
+        super().__init__(clip, classnames, node, template, fingerprint)
+        n_ctx = len(clean(node.CTX_INIT).split(" ")) if node.CTX_INIT else node.N_CTX
+        specific = bool(node.get("CSC", False))
+        # A context given in words is one context; class-specific copies of it have nothing to tell them apart
+        # at first, and CoOp ignores CSC then.
+        specific = specific and not node.CTX_INIT
+        vectors, words = context_init(clip, node.CTX_INIT, n_ctx)
+        if specific:
+            vectors = vectors.new_empty(len(classnames), *vectors.shape).normal_(std=0.02)
+        self.ctx = nn.Parameter(vectors)
+        position = node.get("CLASS_TOKEN_POSITION", "end")
+        self.table = TokenTable(clip, prompt_rows(clip, classnames, words, n_ctx, position, specific))
+
+    def text_prompts(self, image=None) -> TextPrompts:
+        return self.table.prompts(self.ctx.flatten(0, -2))

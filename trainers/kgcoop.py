@@ -1,0 +1,34 @@
+"""KgCoOp (arXiv 2303.13283): CoOp whose text features are held near those of the hand-written texts."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainers import coop
+from trainers.context import frozen_text_features
+from trainers.learner import Features
+from trainers.registry import register_host
+
+NODE = {**coop.NODE, "N_CTX": 4, "CTX_INIT": "a photo of a", "W": 8.0}
+
+
+@register_host(
+    "KgCoOp",
+    node="KGCOOP",
+    defaults=NODE,
+    paper="arXiv 2303.13283",
+    summary="context vectors whose texts stay near the hand-written ones",
+)
+class KgCoOpLearner(coop.CoOpLearner):
+    """W: weight of the distance to the hand-written texts."""
+
+    def __init__(self, clip, classnames, node, template, fingerprint):
+        super().__init__(clip, classnames, node, template, fingerprint)
+        target = F.normalize(frozen_text_features(clip, self.hand_written_texts(), fingerprint).float(), dim=-1)
+        self.register_buffer("target", target, persistent=False)
+
+    def extra_terms(self, out: Features, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """W (1 − mean_c <t_c, w_c>), w_c the frozen hand-written text of class c (eq. 5)."""
+        similarity = (out.text * self.target).sum(dim=-1)
+        return {"knowledge": self.node.W * (1 - similarity.mean())}

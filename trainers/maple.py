@@ -1,0 +1,54 @@
+"""MaPLe (arXiv 2210.03117): deep text prompts, and vision prompts that are linear projections of them."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+from backbones import TextPrompts, TokenTable, VisionPrompts
+from backbones.vision import vision_width
+from trainers.context import context_init, prompt_rows
+from trainers.deep import deep_prompts, text_depth, vision_depth
+from trainers.ivlp import WORDS_UP_TO
+from trainers.learner import PromptLearner
+from trainers.registry import register_host
+
+NODE = {
+    "N_CTX": 2,
+    "CTX_INIT": "a photo of a",  # used where N_CTX is at most 4
+    "PREC": "fp16",
+    "PROMPT_DEPTH": 9,  # layers of both towers with prompts; 1: shallow
+}
+
+
+@register_host(
+    "MaPLe",
+    node="MAPLE",
+    defaults=NODE,
+    paper="arXiv 2210.03117",
+    summary="deep text tokens, and their learned projections as tokens of the image tower",
+)
+class MaPLeLearner(PromptLearner):
+    """ctx: (n, d), proj: d -> w; compound_prompts_text: (n, d) a block, each with its own projection to w."""
+
+    def __init__(self, clip, classnames, node, template, fingerprint):
+        super().__init__(clip, classnames, node, template, fingerprint)
+        depth = text_depth(clip, node.PROMPT_DEPTH, "TRAINER.MAPLE.PROMPT_DEPTH")
+        vision_depth(clip, depth, "TRAINER.MAPLE.PROMPT_DEPTH")
+        words = node.CTX_INIT if node.N_CTX <= WORDS_UP_TO else ""
+        vectors, words = context_init(clip, words, node.N_CTX)
+        text_width, width = vectors.shape[1], vision_width(clip)
+        self.proj = nn.Linear(text_width, width)
+        self.ctx = nn.Parameter(vectors)
+        self.compound_prompts_text = deep_prompts(depth - 1, node.N_CTX, text_width)
+        projection = nn.Linear(text_width, width)  # all start alike, as published
+        self.compound_prompt_projections = nn.ModuleList(copy.deepcopy(projection) for _ in range(depth - 1))
+        self.table = TokenTable(clip, prompt_rows(clip, classnames, words, node.N_CTX))
+
+    def text_prompts(self, image=None) -> TextPrompts:
+        return self.table.prompts(self.ctx, tuple(self.compound_prompts_text))
+
+    def vision_prompts(self) -> VisionPrompts:
+        deep = [project(p) for project, p in zip(self.compound_prompt_projections, self.compound_prompts_text)]
+        return VisionPrompts(self.proj(self.ctx), deep)

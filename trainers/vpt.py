@@ -1,0 +1,46 @@
+"""VPT (arXiv 2203.12119): learnable tokens in the image tower, shallow (depth 1) or deep; texts are hand-written."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from backbones import VisionPrompts
+from backbones.vision import vision_width
+from trainers.context import INIT_STD, clean
+from trainers.deep import deep_prompts, vision_depth
+from trainers.learner import PromptLearner
+from trainers.registry import register_host
+
+NODE = {
+    "N_CTX_VISION": 8,
+    "CTX_INIT": "a photo of a",  # the frozen text; empty: the data set's template
+    "PREC": "fp16",
+    "PROMPT_DEPTH_VISION": 9,  # 1: shallow
+}
+
+
+@register_host(
+    "VPT",
+    node="VPT",
+    defaults=NODE,
+    paper="arXiv 2203.12119",
+    summary="tokens of the image tower, shallow or deep; texts stay hand-written",
+)
+class VPTLearner(PromptLearner):
+    """vision_ctx: (n, w); vision_deep: (n, w) for each block from 1 on."""
+
+    def __init__(self, clip, classnames, node, template, fingerprint):
+        super().__init__(clip, classnames, node, template, fingerprint)
+        depth = vision_depth(clip, node.PROMPT_DEPTH_VISION, "TRAINER.VPT.PROMPT_DEPTH_VISION")
+        width = vision_width(clip)
+        self.vision_ctx = nn.Parameter(torch.empty(node.N_CTX_VISION, width).normal_(std=INIT_STD))
+        self.vision_deep = deep_prompts(depth - 1, node.N_CTX_VISION, width)
+
+    def vision_prompts(self) -> VisionPrompts:
+        return VisionPrompts(self.vision_ctx, tuple(self.vision_deep))
+
+    def hand_written_texts(self) -> list[str]:
+        if not self.node.CTX_INIT:
+            return super().hand_written_texts()
+        return [f"{clean(self.node.CTX_INIT)} {clean(name)}." for name in self.classnames]
