@@ -5,6 +5,8 @@ from datasets import (  # noqa: F401  (importing a reader registers it)
     caltech101,
     celeba,
     digits,
+    digits_groups,
+    digits_shift,
     dtd,
     eurosat,
     fgvc_aircraft,

@@ -8,6 +8,7 @@ a folder in which a file is missing or cut short is made again instead of being 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ def generated_folder(name: str, root: str, recipe: dict, write: Callable[[Path],
 
     Several processes may call this at the same time: one of them writes, the others wait for it.
     """
+    recipe = json.loads(json.dumps(recipe))  # as the manifest will give it back: JSON knows no tuples
     version = digest_json(recipe)[:16]
     places = [cache_dir(name) / version]
     if root and (own := Path(root).expanduser() / name).is_dir():
