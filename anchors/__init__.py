@@ -7,6 +7,8 @@ order, the transform, K and the seed. Labels key anchors; class names play no pa
 
 from __future__ import annotations
 
+import bundled  # noqa: F401  (makes `import dassl` work)
+
 import contextlib
 import io
 import os
@@ -17,7 +19,6 @@ import torch
 from dassl.data.transforms import build_transform
 from torch import Tensor
 
-import bundled  # noqa: F401  (makes `import dassl` work)
 from anchors.features import frozen_features
 from anchors.kmeans import class_anchors
 from common import tensor_cache

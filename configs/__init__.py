@@ -7,6 +7,8 @@ file or option, and for a key the nearest keys that exist.
 
 from __future__ import annotations
 
+import bundled  # noqa: F401  (makes `import dassl` work)
+
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,6 @@ import yaml
 from dassl.config import get_cfg_default
 from yacs.config import CfgNode
 
-import bundled  # noqa: F401  (makes `import dassl` work)
 import datasets
 import trainers
 from backbones import resolution

@@ -1,6 +1,7 @@
 """Dassl trainers: prompt structures (one a file), each with its Craft variants. Importing this registers them all."""
 
 import bundled  # noqa: F401  (makes `import dassl` work)
+
 from trainers import cocoop, coop, ivlp, kgcoop, maple, promptsrc, vpt, zeroshot  # noqa: F401  (order of tables)
 from trainers.craft_trainer import DEFAULTS as CRAFT_DEFAULTS
 from trainers.registry import HOSTS, check_trainer, describe, host_of, register_host, trainer_names

@@ -2,7 +2,7 @@
 
 Prompts: ``prompt_learner/model.pth.tar-N`` as in CoOp, with the backbone's fingerprint beside the weights. State:
 ``state.pth.tar``, rewritten atomically after every epoch with prompts, optimiser, all random generators and results,
-so that the resumed run equals the uninterrupted one. Everything loads with ``weights_only=True``: no code runs from a file.
+so that the resumed run equals the uninterrupted one. Everything loads with ``weights_only=True``: a file runs no code.
 """
 
 from __future__ import annotations
