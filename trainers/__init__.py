@@ -3,7 +3,7 @@
 import bundled  # noqa: F401  (makes `import dassl` work)
 
 from trainers import cocoop, coop, ivlp, kgcoop, maple, promptsrc, vpt, zeroshot  # noqa: F401  (order of tables)
-from trainers.craft_trainer import DEFAULTS as CRAFT_DEFAULTS
+from trainers.craft_terms import DEFAULTS as CRAFT_DEFAULTS
 from trainers.registry import HOSTS, check_trainer, describe, host_of, register_host, trainer_names
 
 __all__ = [

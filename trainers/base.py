@@ -145,7 +145,7 @@ class PromptTrainer(TrainerX):
     def _batches(self):
         """Tuples of batches of one epoch: labelled, or (labelled, unlabelled) where both are read; see
         TRAIN.COUNT_ITER."""
-        if not getattr(self, "uses_mmd", False):
+        if not getattr(self, "uses_unlabelled", False):
             self.num_batches = len(self.train_loader_x)
             return ((batch,) for batch in self.train_loader_x)
         lengths = len(self.train_loader_x), len(self.train_loader_u)

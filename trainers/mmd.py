@@ -7,12 +7,14 @@ Gretton et al., A Kernel Two-Sample Test, JMLR 13 (2012), eq. 3 (unbiased) and e
 
 The biased estimator averages over all pairs; the unbiased one leaves out the pairs of a sample with itself, and can be
 negative. Everything is computed in float32 (or float64, if given so) whatever autocast says, and stays on the device
-of its inputs.
+of its inputs: nothing is copied to or from the host, so a training step never waits for it.
 
     >>> import torch
-    >>> x, y = torch.zeros(4, 2), torch.zeros(3, 2)
-    >>> float(mmd(x, y, variances=(1.0,)))
+    >>> x, y = torch.zeros(4, 2), torch.ones(3, 2)
+    >>> float(mmd(x, x[:3]))
     0.0
+    >>> round(float(mmd(x, y, variances=(1.0,))), 4)  # |a − b|² is 2 between the samples: 1 + 1 − 2 exp(−2/2)
+    1.2642
 """
 
 from __future__ import annotations
@@ -27,18 +29,18 @@ MULTIPLES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """(N, M) squared Euclidean distances of rows of x (N, d) and y (M, d)."""
-    # The expanded form |x|² + |y|² − 2 x·y loses all digits for near points; features here are near each other.
-    return (x[:, None] - y[None]).square().sum(dim=-1)
+    # Sums of squared differences. |x|² + |y|² − 2 x·y is a matrix product and quicker, but it loses all digits for near
+    # points, and features are near each other; broadcasting x − y would keep N·M·d numbers for the backward pass.
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
-def median_bandwidth(x: Tensor, y: Tensor) -> Tensor:
-    """() median distance between two different rows of cat(x, y), without a graph (the median heuristic)."""
-    rows = torch.cat([x, y]).detach()
-    count = len(rows)
-    upper = torch.triu_indices(count, count, offset=1, device=rows.device)
-    distances = (rows[upper[0]] - rows[upper[1]]).square().sum(dim=-1).sqrt()
+def median_bandwidth(rows: Tensor) -> Tensor:
+    """() median distance between two different rows of (N, d), without a graph (the median heuristic).
+
+    Of an even number of distances it is the lower of the two in the middle.
+    """
     # All rows equal: any bandwidth gives 0, but 0 itself would divide by zero.
-    return distances.median().clamp_min(torch.finfo(rows.dtype).eps)
+    return torch.pdist(rows.detach()).median().clamp_min(torch.finfo(rows.dtype).eps)
 
 
 def mmd(
@@ -50,29 +52,77 @@ def mmd(
 ) -> Tensor:
     """() squared MMD between samples x (N, d) and y (M, d); N and M may differ.
 
-    variances: fixed h² of the Gaussians; empty or None: h are ``multiples`` of the median distance, which carries no
-    gradient.
+    variances: fixed h² of the Gaussians; empty or None: h are ``multiples`` of the median distance between the rows of
+    both samples, which carries no gradient.
     unbiased: leave out a sample's pairs with itself; needs N, M >= 2.
 
-    Raises ValueError for an empty sample, or one row in the unbiased estimator.
+    Raises ValueError for an empty sample, or one row in the unbiased estimator, and for bandwidths that are none.
     """
     least = 2 if unbiased else 1
     if min(len(x), len(y)) < least:
         raise ValueError(f"MMD needs at least {least} rows in each sample, got {len(x)} and {len(y)}")
     with torch.autocast(x.device.type, enabled=False):
-        wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-        x, y = x.to(wide), y.to(wide)
-        if variances:
-            scales = [2 * variance for variance in variances]
+        x, y = _wide(x), _wide(y)
+        scales = _scales(torch.cat([x, y]), variances, multiples)
+        own = _mean(_kernel(x, x, scales), unbiased) + _mean(_kernel(y, y, scales), unbiased)
+        return own - 2 * _kernel(x, y, scales).mean()
+
+
+def grouped_mmd(
+    rows: Tensor,
+    groups: Tensor,
+    pairs: Tensor,
+    variances: Sequence[float] | None = None,
+    multiples: Sequence[float] = MULTIPLES,
+    unbiased: bool = False,
+) -> Tensor:
+    """() mean of the squared MMD over pairs of groups of one batch; 0 where no pair is there.
+
+    rows: (B, d). groups: (B,) int64, the group of each row. pairs: (P, 2) int64, the groups to compare. A pair counts
+    if the batch has a row of both its groups (two, if ``unbiased``), which is decided on the device.
+    variances, multiples: as for `mmd`; the median is that of the whole batch, one kernel for all pairs.
+
+        >>> rows = torch.tensor([[0.0], [2.0], [0.0], [1.0]])
+        >>> groups, pairs = torch.tensor([0, 1, 0, 5]), torch.tensor([[0, 1], [5, 6]])
+        >>> float(grouped_mmd(rows, groups, pairs)) == float(mmd(rows[[0, 2]], rows[[1]], multiples=MULTIPLES))
+        False
+        >>> a, b = grouped_mmd(rows, groups, pairs, (3.0,)), mmd(rows[[0, 2]], rows[[1]], (3.0,))
+        >>> torch.allclose(a, b)  # groups 5 and 6 do not count: no row is in 6
+        True
+    """
+    with torch.autocast(rows.device.type, enabled=False):
+        rows = _wide(rows)
+        gram = _kernel(rows, rows, _scales(rows, variances, multiples))
+        member = (groups == pairs.t()[..., None]).to(gram.dtype)  # (2, P, B)
+        count = member.sum(dim=-1)  # (2, P)
+        own = torch.einsum("sib,bc,sic->si", member, gram, member)
+        if unbiased:
+            own = (own - member @ gram.diagonal()) / (count * (count - 1)).clamp_min(1)
         else:
-            median = median_bandwidth(x, y)
-            scales = [2 * (factor * median) ** 2 for factor in multiples]
+            own = own / count.square().clamp_min(1)
+        across = torch.einsum("ib,bc,ic->i", member[0], gram, member[1]) / count.prod(dim=0).clamp_min(1)
+        there = (count >= (2 if unbiased else 1)).all(dim=0)
+        return ((own.sum(dim=0) - 2 * across) * there).sum() / there.sum().clamp_min(1)
 
-        def kernel(a: Tensor, b: Tensor) -> Tensor:
-            distances = squared_distances(a, b)
-            return sum(torch.exp(-distances / scale) for scale in scales)
 
-        return _mean(kernel(x, x), unbiased) + _mean(kernel(y, y), unbiased) - 2 * kernel(x, y).mean()
+def _wide(rows: Tensor) -> Tensor:
+    return rows if rows.dtype == torch.float64 else rows.float()
+
+
+def _scales(rows: Tensor, variances: Sequence[float] | None, multiples: Sequence[float]) -> list[float] | list[Tensor]:
+    """2 h² of every Gaussian."""
+    if any(not number > 0 for number in (variances or multiples)) or not (variances or multiples):
+        raise ValueError(f"MMD needs bandwidths above 0, got variances {variances} and multiples {multiples}")
+    if variances:
+        return [2 * variance for variance in variances]
+    median = median_bandwidth(rows)
+    return [2 * (factor * median) ** 2 for factor in multiples]
+
+
+def _kernel(a: Tensor, b: Tensor, scales: Sequence[float] | Sequence[Tensor]) -> Tensor:
+    """(N, M) Gram matrix."""
+    distances = squared_distances(a, b)
+    return sum(torch.exp(-distances / scale) for scale in scales)
 
 
 def _mean(gram: Tensor, unbiased: bool) -> Tensor:

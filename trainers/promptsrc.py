@@ -22,10 +22,10 @@ NODE = {
     **ivlp.NODE,
     "N_CTX_VISION": 4,
     "N_CTX_TEXT": 4,
-    "TEXT_LOSS_WEIGHT": 25,
-    "IMAGE_LOSS_WEIGHT": 10,
-    "GPA_MEAN": 15,  # epoch with the largest weight in the average
-    "GPA_STD": 1,
+    "TEXT_LOSS_WEIGHT": 25.0,
+    "IMAGE_LOSS_WEIGHT": 10.0,
+    "GPA_MEAN": 15.0,  # epoch with the largest weight in the average
+    "GPA_STD": 1.0,
 }
 
 
