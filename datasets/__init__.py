@@ -11,8 +11,10 @@ from datasets import (  # noqa: F401  (importing a reader registers it)
     eurosat,
     fgvc_aircraft,
     food101,
+    image_folder,
     imagenet,
     imagenet_a,
+    imagenet_ood,
     imagenet_r,
     imagenet_sketch,
     imagenetv2,
@@ -24,6 +26,7 @@ from datasets import (  # noqa: F401  (importing a reader registers it)
     waterbirds,
 )
 from datasets.base import GroupDatum, Item, PromptDataset, Split
+from datasets.images import ReadableImages
 from datasets.sources import Counts, DataFile, Source
 from datasets.templates import extend_cfg, list_datasets, template_for
 
@@ -33,6 +36,7 @@ __all__ = [
     "GroupDatum",
     "Item",
     "PromptDataset",
+    "ReadableImages",
     "Source",
     "Split",
     "extend_cfg",
