@@ -5,7 +5,8 @@
         --config-file configs/trainers/CoOp/vit_b16.yaml --seed 1 DATASET.NUM_SHOTS 16
     python train.py --trainer Help                           all trainers, a line each
 
-An interrupted run goes on with --resume <its output folder>. CRAFT_TRACEBACK=1 shows tracebacks.
+The same command again goes on where it was interrupted, and does nothing for a run that is done (see --force).
+CRAFT_TRACEBACK=1 shows tracebacks.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ from common.errors import UserError, entry_point
 
 @entry_point
 def main(argv: list[str] | None = None) -> int:
-    import torch
-
     import configs
     import trainers
+    from protocols import identity, record
 
     options = configs.parser(__doc__).parse_args(argv)
     if options.trainer.lower() == "help":
@@ -30,7 +30,27 @@ def main(argv: list[str] | None = None) -> int:
     if not options.trainer:
         raise UserError("no trainer given; choose with --trainer one of:\n" + trainers.describe())
     cfg = configs.setup_cfg(options)
+    command = ["train.py", *(sys.argv[1:] if argv is None else argv)]
+    if options.no_train:
+        run(cfg, options, command)
+        return 0
+    mode = "evaluate" if options.eval_only else "train"
+    model = identity.model_record(options.model_dir, epoch_to_load(cfg, options)) if options.eval_only else None
+    with record.session(plain(cfg), plain(configs.get_cfg()), command, mode, model, options.force) as session:
+        if session.done:
+            print(f"Already done: {cfg.OUTPUT_DIR} (--force runs it again)")
+            return 0
+        if session.todo == "resume" and not cfg.RESUME:
+            cfg.defrost()
+            cfg.RESUME = cfg.OUTPUT_DIR
+            cfg.freeze()
+        run(cfg, options, command, session)
+    return 0
 
+
+def run(cfg, options, command: list[str], session=None) -> None:
+    """Build the trainer and train or evaluate; ``session`` keeps the run's record."""
+    import torch
     from dassl.engine import build_trainer
     from dassl.utils import set_random_seed, setup_logger
 
@@ -39,19 +59,33 @@ def main(argv: list[str] | None = None) -> int:
     start_log(cfg, setup_logger)
     if torch.cuda.is_available() and cfg.USE_CUDA:
         torch.backends.cudnn.benchmark = True
-    print_settings(cfg, options)
+    print("Command: " + " ".join(command))
+    print("** Config **")
+    print(cfg)
     trainer = build_trainer(cfg)
+    if session:
+        session.watch(trainer)
     if options.eval_only:
-        from trainers.checkpoints import last_epoch
-
-        epoch = options.load_epoch or (options.model_dir and last_epoch(options.model_dir)) or None
-        trainer.load_model(options.model_dir, epoch=epoch)
+        trainer.load_model(options.model_dir, epoch=epoch_to_load(cfg, options))
         trainer.test()
     elif not options.no_train:
         trainer.train()
     if hasattr(trainer, "write_metrics") and not options.no_train:
         trainer.write_metrics()
-    return 0
+
+
+def epoch_to_load(cfg, options) -> int | None:
+    """The epoch that --eval-only loads: --load-epoch, else the last; None for the best on the validation images."""
+    from trainers.checkpoints import last_epoch
+
+    if options.load_epoch or not options.model_dir:
+        return options.load_epoch
+    return None if cfg.TEST.FINAL_MODEL == "best_val" else last_epoch(options.model_dir)
+
+
+def plain(cfg) -> dict:
+    """A configuration as nested dicts."""
+    return {key: plain(value) if isinstance(value, dict) else value for key, value in cfg.items()}
 
 
 def start_log(cfg, setup_logger) -> None:
@@ -63,13 +97,6 @@ def start_log(cfg, setup_logger) -> None:
         raise UserError(
             f"cannot write to the output folder {cfg.OUTPUT_DIR}: {error.strerror}; choose another with --output-dir"
         ) from error
-
-
-def print_settings(cfg, options) -> None:
-    """The command and the resolved configuration, at the head of the log."""
-    print("Command: " + " ".join(["train.py", *(sys.argv[1:] if sys.argv else [])]))
-    print("** Config **")
-    print(cfg)
 
 
 if __name__ == "__main__":

@@ -162,6 +162,7 @@ def parser(description: str, default_trainer: str = "") -> argparse.ArgumentPars
     add("--model-dir", default="", help="output folder of the training run, for --eval-only")
     add("--load-epoch", type=int, default=None, help="epoch to load for --eval-only (default: the last)")
     add("--no-train", action="store_true", help="build everything, do not train")
+    add("--force", action="store_true", help="replace whatever run the output folder holds")
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="any configuration key, e.g. OPTIM.MAX_EPOCH 5")
     return out
 
@@ -214,6 +215,8 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
         cfg.INPUT.SIZE = (resolution(cfg.MODEL.BACKBONE.NAME),) * 2
     if not cfg.OUTPUT_DIR or (options.output_dir == "" and cfg.OUTPUT_DIR == "./output"):
         cfg.OUTPUT_DIR = f"output/{cfg.DATASET.NAME}/{cfg.TRAINER.NAME}/seed{cfg.SEED}"
+        if options.eval_only:  # beside the run that trained, never over it
+            cfg.OUTPUT_DIR += "/evaluation"
     cfg.freeze()
     return cfg
 
