@@ -2,12 +2,14 @@
 
 Notation of the design: u_i image feature of sample i, v_i text feature of its class, a_k static image anchors (each of
 a class), t_c class texts, tau = exp(logit_scale); all features L2-normalised, float32. Cross-entropy with the class
-texts, L_base, is the host's own loss and not here.
+texts, L_base, is the host's own loss and not here. Everything is computed in the precision of the features, under
+autocast too: in bfloat16 a cosine has two decimals, which is about the size of the shifts to be measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,20 +18,35 @@ from torch import Tensor
 from trainers.mmd import MULTIPLES, mmd
 
 
+def exact(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Switch autocast off within a function of tensors."""
+
+    @functools.wraps(function)
+    def run(first: Tensor, *args, **kwargs) -> Tensor:
+        with torch.autocast(first.device.type, enabled=False):
+            return function(first, *args, **kwargs)
+
+    return run
+
+
+@exact
 def anchor_logits(text: Tensor, anchors: Tensor, anchor_labels: Tensor, classes: int, scale: Tensor) -> Tensor:
     """(B, C) logits of texts (B, e) against static image anchors (A, e): log Σ_{k of class c} exp(tau <v, a_k>).
 
-    anchor_labels: (A,) the class of each anchor. With one anchor a class the logit is tau <v, a_c>.
+    anchor_labels: (A,) the class of each anchor, in any order; classes may have different numbers of anchors. With one
+    anchor a class the logit is tau <v, a_c>; a class without any has the logit −inf.
     """
     logits = scale * text @ anchors.t()
-    if len(anchors) == classes:
-        # One each: put class c's anchor in column c.
-        return torch.zeros_like(logits).index_copy(1, anchor_labels, logits)
-    # A masked log-sum-exp: (B, A) logits against the (C, A) membership of anchors.
-    member = anchor_labels[None] == torch.arange(classes, device=text.device)[:, None]
-    return logits[:, None].masked_fill(~member[None], float("-inf")).logsumexp(dim=-1)
+    classes_of = anchor_labels.expand_as(logits)
+    # The class's highest logit is taken out of its sum and put back: at tau = 100 exp() would overflow. The sums go by
+    # index, since a (B, C, A) mask is gigabytes on ImageNet.
+    peak = logits.detach().new_full((len(text), classes), float("-inf"))
+    peak = peak.scatter_reduce(1, classes_of, logits.detach(), "amax")
+    parts = torch.exp(logits - peak.gather(1, classes_of))
+    return peak + torch.zeros_like(peak).index_add(1, anchor_labels, parts).log()
 
 
+@exact
 def static_loss(
     text: Tensor, labels: Tensor, anchors: Tensor, anchor_labels: Tensor, classes: int, scale: Tensor
 ) -> Tensor:
@@ -40,6 +57,7 @@ def static_loss(
     return F.cross_entropy(anchor_logits(text, anchors, anchor_labels, classes, scale), labels)
 
 
+@exact
 def stochastic_loss(
     image: Tensor, text: Tensor, labels: Tensor, scale: Tensor, class_aware: bool = True, symmetric: bool = True
 ) -> Tensor:
@@ -58,12 +76,15 @@ def stochastic_loss(
     return (loss + F.cross_entropy(logits.t(), targets)) / 2 if symmetric else loss
 
 
-def relative(image: Tensor, text: Tensor, anchors: Tensor | None = None) -> Tensor:
-    """(B, C) anchor-relative features r(u) = (<u, t_1>, …, <u, t_C>); with ``anchors`` (A, e) also (…, <u, a_A>).
+@exact
+def relative(image: Tensor, text: Tensor | None, anchors: Tensor | None = None) -> Tensor:
+    """(B, C + A) anchor-relative features r(u) = (<u, t_1>, …, <u, t_C>, <u, a_1>, …, <u, a_A>).
 
-    text: (C, e), or (B, C, e) where texts depend on the image.
+    text: (C, e), or (B, C, e) where texts depend on the image. anchors: (A, e). Either may be None and is left out.
     """
-    parts = [torch.einsum("be,bce->bc", image, text) if text.dim() == 3 else image @ text.t()]
+    parts = []
+    if text is not None:
+        parts.append(torch.einsum("be,bce->bc", image, text) if text.dim() == 3 else image @ text.t())
     if anchors is not None:
         parts.append(image @ anchors.t())
     return torch.cat(parts, dim=1)

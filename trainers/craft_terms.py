@@ -11,7 +11,7 @@ from common.errors import UserError
 from trainers import craft
 from trainers.context import text_table
 from trainers.learner import Features, PromptLearner
-from trainers.mmd import MULTIPLES
+from trainers.mmd import MULTIPLES, grouped_mmd
 
 DEFAULTS = {
     "STATIC_WEIGHT": 1.0,  # texts to static image anchors
@@ -26,7 +26,7 @@ DEFAULTS = {
     "MMD_UNBIASED": False,
     "MMD_NORMALIZE": "none",  # none, or minmax (release)
     "MMD_ANCHORS": "text",  # text, image or both
-    "GROUP_MMD": False,  # *Craft on data with groups: MMD between two groups of the batch
+    "GROUP_MMD": False,  # *Craft on data with groups: MMD between the groups of a class within the batch
 }
 
 CHOICES = {
@@ -47,6 +47,18 @@ def check(node: CfgNode) -> None:
             raise UserError(f"TRAINER.CRAFT.{key} is {node[key]}; a weight is a number from 0 up")
     if node.ANCHORS_PER_CLASS < 1:
         raise UserError(f"TRAINER.CRAFT.ANCHORS_PER_CLASS is {node.ANCHORS_PER_CLASS}; it must be at least 1")
+    bandwidths = node.MMD_VARIANCES or node.MMD_MULTIPLES
+    if not bandwidths or not all(_positive(number) for number in bandwidths):
+        raise UserError(
+            f"TRAINER.CRAFT.MMD_VARIANCES {tuple(node.MMD_VARIANCES)} and MMD_MULTIPLES {tuple(node.MMD_MULTIPLES)} "
+            "give no bandwidths; set either to numbers above 0"
+        )
+    if node.GROUP_MMD and node.MMD_NORMALIZE != "none":
+        raise UserError("TRAINER.CRAFT.MMD_NORMALIZE minmax is for two domains; with GROUP_MMD it must be none")
+
+
+def _positive(value) -> bool:
+    return isinstance(value, int | float) and 0 < value < float("inf")
 
 
 def needs_anchors(node: CfgNode, mmd: bool) -> bool:
@@ -87,6 +99,9 @@ class CraftTerms:
         if self.weights["static"] and not moves_text:
             self.weights["static"] = 0.0
             self.left_out["static"] = "nothing is learned in the texts that it moves, so it has no gradient"
+        if self.weights.get("mmd") and node.MMD_ANCHORS == "image" and not learner.learns_vision:
+            self.weights["mmd"] = 0.0
+            self.left_out["mmd"] = "images and image anchors are both frozen, so it has no gradient"
 
     def _deep_text(self) -> tuple[Tensor, ...]:
         prompts = None if self.learner.text_per_image else self.learner.text_prompts()
@@ -117,9 +132,9 @@ class CraftTerms:
     def relative(self, out: Features) -> Tensor:
         """r(u) of a batch, over the anchors that MMD_ANCHORS names."""
         which = self.node.MMD_ANCHORS
-        if which == "image":
-            return out.image @ self.anchors.t()
-        return craft.relative(out.image, out.text, self.anchors if which == "both" else None)
+        return craft.relative(
+            out.image, None if which == "image" else out.text, None if which == "text" else self.anchors
+        )
 
     def mmd(self, source: Features, target: Features) -> Tensor:
         """w_mmd MMD²(r(u), r(u')) between two samples."""
@@ -134,12 +149,11 @@ class CraftTerms:
         )
         return self.weights["mmd"] * loss
 
-    def group_mmd(self, out: Features, groups: Tensor) -> Tensor:
-        """Mean of `mmd` between the groups 2y and 2y + 1 of each class y that the batch has both of; 0 where it has
-        both of none. groups: (B,), on the CPU, since how many images a group has decides what is computed."""
-        losses = []
-        for label in sorted(set((groups // 2).tolist())):
-            first, second = ((groups == 2 * label + a).nonzero().squeeze(1) for a in (0, 1))
-            if min(len(first), len(second)) >= (2 if self.node.MMD_UNBIASED else 1):
-                losses.append(self.mmd(out.take(first), out.take(second)))
-        return sum(losses) / len(losses) if losses else out.logits.sum() * 0
+    def group_mmd(self, out: Features, groups: Tensor, pairs: Tensor) -> Tensor:
+        """w_mmd times the mean MMD² over those pairs of groups that the batch has both of; see `grouped_mmd`.
+
+        groups: (B,). pairs: (P, 2) groups to compare, of one class each. Both on the learner's device.
+        """
+        node = self.node
+        loss = grouped_mmd(self.relative(out), groups, pairs, node.MMD_VARIANCES, node.MMD_MULTIPLES, node.MMD_UNBIASED)
+        return self.weights["mmd"] * loss

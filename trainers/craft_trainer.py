@@ -6,6 +6,9 @@ MMD between both domains in anchor space. The terms and their settings are in `t
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import combinations
+
 import torch
 from dassl.engine import TrainerXU
 from torch import Tensor
@@ -49,16 +52,27 @@ class CraftTrainer(PromptTrainer):
         self.about["craft"] = dict(self.craft.weights)
         print("Craft: " + ", ".join(f"{name} x {weight:g}" for name, weight in self.craft.weights.items()))
         if node.GROUP_MMD:
-            self.groups = self._groups()
+            self.groups, self.group_pairs = self._groups()
 
-    def _groups(self) -> Tensor:
-        groups = [getattr(item, "group", None) for item in self.dm.dataset.train_x]
+    def _groups(self) -> tuple[Tensor, Tensor]:
+        """(N,) the group of each training image, and (P, 2) the pairs of groups that share a class, on the device."""
+        items, name = self.dm.dataset.train_x, self.cfg.DATASET.NAME
+        groups = [getattr(item, "group", None) for item in items]
         if None in groups:
             raise UserError(
-                f"TRAINER.CRAFT.GROUP_MMD needs training images with groups; {self.cfg.DATASET.NAME} has none: use "
-                "Waterbirds, CelebA, DigitsGroups, or an ImageFolder CSV with groups"
+                f"TRAINER.CRAFT.GROUP_MMD needs training images with groups; {name} has none: use Waterbirds, CelebA, "
+                "DigitsGroups, or an ImageFolder CSV with groups"
             )
-        return torch.tensor(groups)
+        of_class = defaultdict(set)
+        for item in items:
+            of_class[item.label].add(item.group)
+        pairs = [pair for label in sorted(of_class) for pair in combinations(sorted(of_class[label]), 2)]
+        if not pairs:
+            raise UserError(
+                f"TRAINER.CRAFT.GROUP_MMD compares groups of one class, but no class of {name} has training images of "
+                "two groups; set DATASET.SHOTS_PER group, or GROUP_MMD False"
+            )
+        return torch.tensor(groups, device=self.device), torch.tensor(pairs, device=self.device)
 
     def loss_terms(self, out: Features, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return super().loss_terms(out, images, labels) | self.craft.alignment(out, labels)
@@ -69,7 +83,8 @@ class CraftTrainer(PromptTrainer):
         out = self.model(images)
         terms = self.loss_terms(out, images, labels)
         if self.craft.weights.get("mmd"):
-            terms["mmd"] = self.craft.group_mmd(out, self.groups[batch["index"]])
+            index = batch["index"].to(self.device, non_blocking=True)
+            terms["mmd"] = self.craft.group_mmd(out, self.groups[index], self.group_pairs)
         return terms
 
 
@@ -90,11 +105,19 @@ class CraftOODTrainer(CraftTrainer, TrainerXU):
                 f"{type(self).__name__} needs unlabelled target images, and {self.cfg.DATASET.NAME} has none here: set "
                 "DATASET.TARGET_DOMAINS on a data set with domains, or use DigitsShift or ImageNetOOD"
             )
+        sizes = [min(loader.batch_size, len(loader.dataset)) for loader in (self.train_loader_x, self.train_loader_u)]
+        if self.cfg.TRAINER.CRAFT.MMD_UNBIASED and min(sizes) < 2:
+            raise UserError(
+                f"TRAINER.CRAFT.MMD_UNBIASED needs two images of each domain in a batch, here are {sizes[0]} and "
+                f"{sizes[1]}; raise DATALOADER.TRAIN_X.BATCH_SIZE, or set it to False"
+            )
 
     def parse_batch_train(self, batch_x, batch_u=None):
         """(images, labels, unlabelled images) on the device; without ``batch_u`` only the first two."""
         images, labels = PromptTrainer.parse_batch_train(self, batch_x)
-        return (images, labels) if batch_u is None else (images, labels, batch_u["img"].to(self.device))
+        if batch_u is None:
+            return images, labels
+        return images, labels, batch_u["img"].to(self.device, non_blocking=True)
 
     def batch_terms(self, *batches) -> dict[str, Tensor]:
         images, labels, target_images = self.parse_batch_train(*batches)
