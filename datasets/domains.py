@@ -52,11 +52,11 @@ def choose_domains(name: str, split: Split, domains: Sequence[str], cfg, rng) ->
         shots = cfg.DATASET.NUM_SHOTS
         unlabelled = splits.draw(test, shots, rng, lambda item: item.label) if shots >= 1 else test
         how = "from the test images, balanced by their labels (transductive, as Craft's release)"
-    elif cfg.DATASET.UNLABELED == "disjoint":
+    elif cfg.DATASET.UNLABELED == "train":
         unlabelled = of(split.train, target, "training")
         how = "disjoint from the test images"
     else:
-        raise UserError(f"DATASET.UNLABELED is {cfg.DATASET.UNLABELED!r}; it can be disjoint or release")
+        raise UserError(f"DATASET.UNLABELED is {cfg.DATASET.UNLABELED!r}; it can be train or release")
     print(
         f"{name}: source {', '.join(source)}; target {', '.join(target)}; {len(unlabelled)} unlabelled target images, "
         f"{how}"

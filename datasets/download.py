@@ -23,6 +23,7 @@ from tqdm import tqdm
 from common.errors import UserError
 from common.files import read_json, write_json
 from datasets import archives, listing
+from datasets.generated import locked
 from datasets.sources import DataFile, Source
 
 ATTEMPTS = 5
@@ -51,9 +52,16 @@ def download_dataset(files: tuple[DataFile, ...], folder: Path, keep: bool = Fal
             by_hand.append(file)
         else:
             wanted.setdefault(source, []).append(file)
-    placed = []
-    for source, members in wanted.items():
-        placed += _fetch_and_place(source, members, folder, keep)
+    placed: list[str] = []
+    if wanted:
+        workshop = folder / ".download"
+        try:
+            workshop.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --root") from error
+        with locked(workshop / "downloads", wait=False):
+            for source, members in wanted.items():
+                placed += _fetch_and_place(source, members, folder, keep)
     return placed, by_hand
 
 
@@ -61,16 +69,11 @@ def _fetch_and_place(source: Source, members: list[DataFile], folder: Path, keep
     """One download: fetched, checked, unpacked where it is an archive, moved into place."""
     name = source.filename or Path(urllib.parse.urlsplit(source.url).path).name or Path(members[0].path).name
     workshop = folder / ".download"
-    try:
-        workshop.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --root") from error
     archive = fetch(source, workshop / Path(name).name, published=members[0] if source.unpack is None else None)
     if source.unpack is None:
         target = folder / members[0].path
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(archive, target)
-        _remove_if_empty(workshop)
         return [members[0].path]
     scratch = workshop / f"{archive.name}.unpacked"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -86,18 +89,12 @@ def _fetch_and_place(source: Source, members: list[DataFile], folder: Path, keep
         shutil.rmtree(scratch, ignore_errors=True)
     if not keep:
         archive.unlink()
-    _remove_if_empty(workshop)
     return [member.path for member in members]
 
 
 def _in_archive(scratch: Path, source: Source, member: DataFile) -> bool:
     below = os.path.relpath(member.path, source.unpack or ".")
     return below.startswith("..") or listing.present(scratch / below, member.kind)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def merge(source: Path, target: Path) -> None:

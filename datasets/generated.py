@@ -47,7 +47,7 @@ def generated_folder(name: str, root: str, recipe: dict, write: Callable[[Path],
     target = next((place for place in places if _writable(place.parent)), None)
     if target is None:
         raise UserError(f"cannot write the images of {name} to {places[-1].parent}; set CRAFT_CACHE to another folder")
-    with _locked(target):
+    with locked(target):
         if _is_whole(target, recipe):
             return target
         if target.exists():
@@ -89,9 +89,15 @@ def _discard(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Hold a lock beside ``target``; it goes with the process, so a killed one leaves nothing locked."""
+def locked(target: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock beside ``target``; it goes with the process, so a killed one leaves nothing locked.
+
+    With ``wait`` off, UserError where another process holds it.
+    """
     with open(target.with_name(f".{target.name}.lock"), "a") as stream:
         if fcntl is not None:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise UserError(f"another process is at work on {target}; wait for it to end") from None
         yield

@@ -1,0 +1,49 @@
+"""Plain tables for the terminal, and the sizes of a loaded data set by part, class, domain and group."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table with its columns aligned; numbers stand to the right."""
+    cells = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    right = [bool(rows) and all(isinstance(row[c], int) for row in rows) for c in range(len(header))]
+    lines = [
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right)).rstrip() for row in cells
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def parts_of(dataset) -> dict[str, list]:
+    """The parts of a loaded data set that exist, by name; train_u after train."""
+    named = {"train": dataset.train_x, "train_u": dataset.train_u, "val": dataset.val, "test": dataset.test}
+    return {name: items for name, items in named.items() if items}
+
+
+def sizes(dataset) -> dict[str, list[list[object]]]:
+    """Rows [name, images in each part …] by "class", "domain" and "group"; the latter where there are several.
+
+    The labels of unlabelled images are not counted: nobody is to look at them.
+    """
+    parts = parts_of(dataset)
+    named: dict[str, dict[int, str]] = {"class": dict(sorted(dataset.lab2cname.items()))}
+    domains = sorted({item.domain for items in parts.values() for item in items})
+    if len(domains) > 1:
+        known = list(dataset.domains)
+        named["domain"] = {d: known[d] if d < len(known) else str(d) for d in domains}
+    if group_names := getattr(dataset, "group_names", None):
+        named["group"] = dict(enumerate(group_names))
+    key = {"class": "label", "domain": "domain", "group": "group"}
+    tables = {}
+    for kind, names in named.items():
+        counts = {
+            part: Counter(getattr(item, key[kind]) for item in items)
+            for part, items in parts.items()
+            if not (part == "train_u" and kind != "domain")
+        }
+        tables[kind] = [[name, *(counts[p][i] if p in counts else "-" for p in parts)] for i, name in names.items()]
+    return tables
