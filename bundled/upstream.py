@@ -7,6 +7,7 @@ What breaks, and what is done about it, inside Dassl's own modules and nowhere e
 - torch >= 2.7: warm-up schedulers hand ``verbose`` to LRScheduler by position.
 - torch >= 2.6: checkpoints load with weights_only and hold a pickled scheduler. The warm-up schedulers save plain
   values instead, and ``load_checkpoint`` reads both kinds without executing anything.
+- torch >= 1.7: ``compute_accuracy`` for k > 1 (a view of a matrix that is not contiguous).
 - numpy >= 1.24: ``np.int`` in two modules of transforms.
 
 Errors, logs and checkpoint files then follow the rules of this project (``bundled.both``) as in ``bundled/dassl``:
@@ -14,6 +15,8 @@ one line that names the file or the nearest names, nothing half-written, a log t
 """
 
 from __future__ import annotations
+
+from bundled.both import accuracy, checkpoints, images, logs, names, tables
 
 import contextlib
 import functools
@@ -28,7 +31,6 @@ from collections.abc import Iterator
 import numpy as np
 from torch.optim.lr_scheduler import LRScheduler
 
-from bundled.both import checkpoints, images, logs, names, tables
 from common.errors import UserError
 
 
@@ -36,6 +38,7 @@ def mend() -> None:
     """Import upstream's packages and mend them; ImportError where something else is missing. Safe to call twice."""
     with _stand_ins():
         _replace("dassl.utils", _utilities())
+        _replace("dassl.metrics", {"compute_accuracy": accuracy.compute_accuracy})
         for package in ("config", "optim", "evaluation", "metrics", "modeling", "data", "engine"):
             importlib.import_module(f"dassl.{package}")
     _mend_registry()

@@ -17,6 +17,13 @@ from collections.abc import Callable, Iterable
 class UserError(Exception):
     """A mistake in the input; its text is one line with what is wrong and what to do."""
 
+    def __str__(self) -> str:
+        text = super().__str__()
+        if text.startswith("Caught ") and "\nOriginal Traceback" in text:
+            # torch's loader workers hand an error over with their traceback in its text: the last line is ours.
+            return text.rstrip().rsplit("\n", 1)[-1].split(": ", 1)[-1]
+        return text
+
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """``"a, b"``: the known names closest to ``name``, or all of them where none is close.

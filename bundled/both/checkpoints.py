@@ -24,9 +24,6 @@ from common.files import atomic_path, write_text
 class MissingCheckpoint(UserError, FileNotFoundError):
     """No checkpoint where one was expected; Dassl raises FileNotFoundError there."""
 
-    def __str__(self) -> str:
-        return self.args[0]
-
 
 def save_checkpoint(state, save_dir, is_best=False, remove_module_from_keys=True, model_name="") -> None:
     """Write ``state`` to ``save_dir`` as ``model_name`` (default ``model.pth.tar-<epoch>``), then point to it.
@@ -91,7 +88,7 @@ def load_checkpoint(fpath):
     if not osp.isfile(fpath):
         raise MissingCheckpoint(f"no checkpoint at {fpath}; check the folder and the epoch")
     try:
-        with _allowed([*STAND_INS, collections.Counter, collections.defaultdict, dict]):
+        with _allowed([*STAND_INS, collections.Counter, dict]):
             return torch.load(fpath, map_location="cpu", weights_only=True)
     except PermissionError as error:
         raise UserError(f"cannot read {fpath}: {error.strerror}") from error
@@ -199,6 +196,15 @@ STAND_INS = [
         "dassl.optim.radam.RAdam",
     )
 ]
+
+
+def _plain_dict(factory=None):
+    """Stands in for ``collections.defaultdict``, which pickled optimizers hold and weights_only cannot fill."""
+    return {}
+
+
+_plain_dict.__module__, _plain_dict.__name__, _plain_dict.__qualname__ = "collections", "defaultdict", "defaultdict"
+STAND_INS.append(_plain_dict)
 
 
 def _allowed(classes):

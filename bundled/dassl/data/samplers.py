@@ -1,5 +1,7 @@
 """The order in which a loader visits a list of Datum."""
 
+from bundled.both.names import UnknownName
+
 import copy
 import random
 from collections import defaultdict
@@ -7,7 +9,6 @@ from collections import defaultdict
 import numpy as np
 from torch.utils.data.sampler import RandomSampler, Sampler, SequentialSampler
 
-from bundled.both.names import UnknownName
 from common.errors import UserError
 
 

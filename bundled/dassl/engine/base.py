@@ -1,12 +1,13 @@
 """TrainerBase: named models with their optimizers and schedulers, and the skeleton of a training run."""
 
+from bundled.both import checkpoints
+
 import os.path as osp
 from collections import OrderedDict
 
 import torch
 from dassl.utils import load_checkpoint, resume_from_checkpoint, save_checkpoint, tolist_if_not
 
-from bundled.both import checkpoints
 from common.errors import UserError
 
 

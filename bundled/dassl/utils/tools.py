@@ -1,5 +1,8 @@
 """Files, seeds and the description of the machine."""
 
+from bundled.both.images import read_image
+from bundled.both.names import check_availability
+
 import json
 import os
 import platform
@@ -14,8 +17,6 @@ from importlib import metadata
 import numpy as np
 import torch
 
-from bundled.both.images import read_image
-from bundled.both.names import check_availability
 from common.errors import UserError
 from common.files import atomic_path, read_json, write_text
 

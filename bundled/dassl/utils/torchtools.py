@@ -1,10 +1,11 @@
 """Weights in and out of modules, and which of them are trained."""
 
+from bundled.both.checkpoints import load_checkpoint, resume_from_checkpoint, save_checkpoint
+
 import warnings
 
 from torch import nn
 
-from bundled.both.checkpoints import load_checkpoint, resume_from_checkpoint, save_checkpoint
 from common.errors import UserError
 
 __all__ = [

@@ -1,12 +1,13 @@
 """An image with its label, and a data set as lists of them."""
 
+from bundled.both.images import require_file
+
 import os
 import os.path as osp
 import random
 import shutil
 from collections import defaultdict
 
-from bundled.both.images import require_file
 from common.errors import UserError
 from common.files import atomic_path
 

@@ -1,5 +1,7 @@
 """``cfg.INPUT`` -> torchvision transforms, and the few that torchvision lacks."""
 
+from bundled.both.names import UnknownName
+
 import random
 
 import numpy as np
@@ -7,8 +9,6 @@ import torch
 import torchvision.transforms.functional as F
 from torchvision import transforms as T
 from torchvision.transforms.functional import InterpolationMode
-
-from bundled.both.names import UnknownName
 
 from .randaugment import RandAugment, RandAugment2, RandAugmentFixMatch
 
