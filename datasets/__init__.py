@@ -1,6 +1,7 @@
 """Readers of published data sets on Dassl's API. Importing this package registers all of them."""
 
 import bundled  # noqa: F401  (makes `import dassl` work)
+
 from datasets import (  # noqa: F401  (importing a reader registers it)
     caltech101,
     celeba,
