@@ -21,7 +21,7 @@ from common.errors import UserError, entry_point
 def main(argv: list[str] | None = None) -> int:
     import configs
     import trainers
-    from protocols import identity, record
+    from protocols import record
 
     options = configs.parser(__doc__).parse_args(argv)
     if options.trainer.lower() == "help":
@@ -29,14 +29,13 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if not options.trainer:
         raise UserError("no trainer given; choose with --trainer one of:\n" + trainers.describe())
-    cfg = configs.setup_cfg(options)
+    cfg = configuration(options)
     command = ["train.py", *(sys.argv[1:] if argv is None else argv)]
     if options.no_train:
         run(cfg, options, command)
         return 0
-    mode = "evaluate" if options.eval_only else "train"
-    model = identity.model_record(options.model_dir, epoch_to_load(cfg, options)) if options.eval_only else None
-    with record.session(plain(cfg), plain(configs.get_cfg()), command, mode, model, options.force) as session:
+    mode, model = mode_and_model(cfg, options)
+    with record.session(cfg.clone(), configs.get_cfg(), command, mode, model, options.force) as session:
         if session.done:
             print(f"Already done: {cfg.OUTPUT_DIR} (--force runs it again)")
             return 0
@@ -46,6 +45,27 @@ def main(argv: list[str] | None = None) -> int:
             cfg.freeze()
         run(cfg, options, command, session)
     return 0
+
+
+def configuration(options):
+    """The frozen configuration of a run."""
+    import configs
+
+    cfg = configs.setup_cfg(options)
+    if options.eval_only:  # no loss is computed, so no anchors either: the data may have no training images at all
+        cfg.defrost()
+        cfg.TRAINER.CRAFT.STATIC_WEIGHT = 0.0
+        cfg.freeze()
+    return cfg
+
+
+def mode_and_model(cfg, options):
+    """``("train", None)``, or ``("evaluate", the record of the checkpoint that is read)``: parts of the identity."""
+    from protocols import identity
+
+    if not options.eval_only:
+        return "train", None
+    return "evaluate", identity.model_record(options.model_dir, epoch_to_load(cfg, options))
 
 
 def run(cfg, options, command: list[str], session=None) -> None:
@@ -81,11 +101,6 @@ def epoch_to_load(cfg, options) -> int | None:
     if options.load_epoch or not options.model_dir:
         return options.load_epoch
     return None if cfg.TEST.FINAL_MODEL == "best_val" else last_epoch(options.model_dir)
-
-
-def plain(cfg) -> dict:
-    """A configuration as nested dicts."""
-    return {key: plain(value) if isinstance(value, dict) else value for key, value in cfg.items()}
 
 
 def start_log(cfg, setup_logger) -> None:
