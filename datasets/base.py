@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
@@ -46,7 +47,8 @@ class PromptDataset(DatasetBase):
     On an instance there are besides Dassl's properties: ``cfg``; ``folder`` (Path of the data set's folder); ``rng``
     (the stream for making a split and drawing shots: ``random.Random(cfg.SEED)``, so that a draw depends on nothing
     that ran before and changes nothing that runs after; Python's global stream where SEED is negative);
-    ``group_names`` (list of str, or None where items carry no group).
+    ``group_names`` (list of str, or None where items carry no group); ``group_counts`` (images of each group in
+    training before shots were drawn, empty where items carry no group).
     """
 
     dataset_dir: str = ""
@@ -70,7 +72,9 @@ class PromptDataset(DatasetBase):
         self.check_counts(split)
         if not split.listed:
             self.check_images(split)
-        split = self.finish(self.settle(split))
+        split = self.settle(split)
+        self.group_counts = Counter(item.group for item in split.train if item.group is not None)
+        split = self.finish(split)
         val = self.to_data(split.val) if split.val is not None and split.val is not split.test else None
         test = self.to_data(split.test)
         super().__init__(

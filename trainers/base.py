@@ -23,6 +23,7 @@ from common.errors import UserError
 from common.files import write_json
 from datasets import template_for
 from trainers import checkpoints
+from trainers.group_evaluator import GroupClassification, check_selection, choose_evaluator, groups_of
 from trainers.learner import Features
 
 PRECISIONS = ("fp32", "fp16", "amp", "amp_bf16")
@@ -35,6 +36,10 @@ class PromptTrainer(TrainerX):
     host = None
 
     # -- building -------------------------------------------------------------------------------------------------
+
+    def __init__(self, cfg):
+        super().__init__(cfg)
+        self.evaluator = choose_evaluator(cfg, self.dm.dataset, self.evaluator)
 
     def check_cfg(self, cfg) -> None:
         precision = cfg.TRAINER[self.host.node].PREC
@@ -136,6 +141,7 @@ class PromptTrainer(TrainerX):
             self.test()
 
     def before_train(self) -> None:
+        check_selection(self.cfg, self.dm.dataset)
         self.start_epoch = 0
         if self.cfg.RESUME:
             self.start_epoch = checkpoints.restore(self, self.cfg.RESUME)
@@ -232,9 +238,12 @@ class PromptTrainer(TrainerX):
             split = "test"
         loader = self.val_loader if split == "val" else self.test_loader
         print(f"Evaluate on the *{split}* set")
+        by_group = isinstance(self.evaluator, GroupClassification)
+        groups = groups_of(loader.dataset.data_source) if by_group else None
         for batch in tqdm(loader, split, leave=False, disable=not sys.stderr.isatty()):
             images, labels = self.parse_batch_test(batch)
-            self.evaluator.process(self.model_inference(images), labels)
+            extra = (groups[batch["index"]],) if by_group else ()
+            self.evaluator.process(self.model_inference(images), labels, *extra)
         self.results[split] = dict(self.evaluator.evaluate())
         for name, value in self.results[split].items():
             if isinstance(value, float | int):

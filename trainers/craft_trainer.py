@@ -6,7 +6,6 @@ MMD between both domains in anchor space. The terms and their settings are in `t
 
 from __future__ import annotations
 
-from collections import defaultdict
 from itertools import combinations
 
 import torch
@@ -55,24 +54,23 @@ class CraftTrainer(PromptTrainer):
             self.groups, self.group_pairs = self._groups()
 
     def _groups(self) -> tuple[Tensor, Tensor]:
-        """(N,) the group of each training image, and (P, 2) the pairs of groups that share a class, on the device."""
+        """(N,) the cell (class and group) of each training image, and (P, 2) the pairs of cells that share a class."""
         items, name = self.dm.dataset.train_x, self.cfg.DATASET.NAME
-        groups = [getattr(item, "group", None) for item in items]
-        if None in groups:
+        if any(getattr(item, "group", None) is None for item in items):
             raise UserError(
                 f"TRAINER.CRAFT.GROUP_MMD needs training images with groups; {name} has none: use Waterbirds, CelebA, "
                 "DigitsGroups, or an ImageFolder CSV with groups"
             )
-        of_class = defaultdict(set)
-        for item in items:
-            of_class[item.label].add(item.group)
-        pairs = [pair for label in sorted(of_class) for pair in combinations(sorted(of_class[label]), 2)]
+        cells = sorted({(item.label, item.group) for item in items})
+        pairs = [pair for pair in combinations(range(len(cells)), 2) if cells[pair[0]][0] == cells[pair[1]][0]]
         if not pairs:
             raise UserError(
                 f"TRAINER.CRAFT.GROUP_MMD compares groups of one class, but no class of {name} has training images of "
                 "two groups; set DATASET.SHOTS_PER group, or GROUP_MMD False"
             )
-        return torch.tensor(groups, device=self.device), torch.tensor(pairs, device=self.device)
+        number = {cell: position for position, cell in enumerate(cells)}
+        of_item = [number[item.label, item.group] for item in items]
+        return torch.tensor(of_item, device=self.device), torch.tensor(pairs, device=self.device)
 
     def loss_terms(self, out: Features, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return super().loss_terms(out, images, labels) | self.craft.alignment(out, labels)
