@@ -62,7 +62,7 @@ def _use_upstream(origin: str) -> None:
     where = Path(origin).resolve().parent.parent
     try:
         upstream.mend()
-    except ImportError as error:
+    except Exception as error:  # whatever an unknown version of somebody's package may raise
         for name in [name for name in sys.modules if name.split(".")[0] == "dassl"]:
             del sys.modules[name]
         raise UserError(f"Dassl in {where} cannot be imported ({error}); install what it lacks") from error

@@ -6,7 +6,10 @@ What breaks, and what is done about it, inside Dassl's own modules and nowhere e
 - ``gdown``, ``tabulate``, ``tensorboard``: imported at once, too, for one function each. Stand-ins are bound.
 - torch >= 2.7: warm-up schedulers hand ``verbose`` to LRScheduler by position.
 - torch >= 2.6: checkpoints load with weights_only and hold a pickled scheduler. The warm-up schedulers save plain
-  values instead, and ``load_checkpoint`` reads both kinds without executing anything.
+  values instead, and ``load_checkpoint`` reads both kinds without executing anything. (Loading the pickled one, a
+  resumed run stepped a copy of its optimizer: its learning rate no longer moved.)
+- ``load_model`` formats ``val_result``, which every checkpoint but the best lacks; and a folder without a
+  checkpoint passed for one to resume from.
 - torch >= 1.7: ``compute_accuracy`` for k > 1 (a view of a matrix that is not contiguous).
 - numpy >= 1.24: ``np.int`` in two modules of transforms.
 
@@ -16,7 +19,7 @@ one line that names the file or the nearest names, nothing half-written, a log t
 
 from __future__ import annotations
 
-from bundled.both import accuracy, checkpoints, images, logs, names, tables
+from bundled.both import accuracy, checkpoints, images, logs, models, names, tables
 
 import contextlib
 import functools
@@ -45,6 +48,7 @@ def mend() -> None:
     _mend_warmup()
     _mend_numpy()
     _mend_datum()
+    _mend_trainer()
 
 
 def _utilities() -> dict:
@@ -160,6 +164,12 @@ def _mend_numpy() -> None:
         return
     for name in ("autoaugment", "randaugment"):
         importlib.import_module(f"dassl.data.transforms.{name}").np = _NumpyWithInt("numpy")
+
+
+def _mend_trainer() -> None:
+    base = importlib.import_module("dassl.engine.trainer").TrainerBase
+    base.resume_model_if_exist = models.resume_model_if_exist
+    base.load_model = models.load_model
 
 
 # ---------------------------------------------------------------- errors for people

@@ -1,5 +1,6 @@
 """Data sets, few-shot draws, samplers, transforms and loaders."""
 
+import pickle
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -95,6 +96,15 @@ def test_dataset_knows_its_classes_and_domains(items):
     assert dataset.lab2cname == dict(enumerate(CLASSES)) and dataset.classnames == CLASSES
     assert [len(group) for group in dataset.split_dataset_by_domain(items).values()] == [10, 10]
     assert list(dataset.split_dataset_by_label(items[1:])) == [1, 2, 0]
+
+
+def test_datums_of_upstream_can_be_unpickled(items):
+    """CoOp's readers cache few-shot draws as pickles; a file written with upstream holds these attributes."""
+    old = Datum.__new__(Datum)
+    vars(old).update(_impath="/elsewhere/1.jpg", _label=3, _domain=1, _classname="cat")
+    copy = pickle.loads(pickle.dumps(old))
+    assert (copy.impath, copy.label, copy.domain, copy.classname) == ("/elsewhere/1.jpg", 3, 1, "cat")
+    assert vars(items[0]).keys() == vars(old).keys()
 
 
 def test_unknown_domain_is_refused(items):

@@ -12,7 +12,7 @@ from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 from dassl.engine import TRAINER_REGISTRY, TrainerX, TrainerXU, build_trainer
 from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
-from dassl.utils import listdir_nohidden, load_checkpoint, mkdir_if_missing, set_random_seed
+from dassl.utils import listdir_nohidden, load_checkpoint, mkdir_if_missing, save_checkpoint, set_random_seed
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
@@ -292,6 +292,32 @@ def test_default_model_trains_with_a_resnet(cfg):
     logits, features = trainer.model(torch.zeros(2, 3, 32, 32), return_feature=True)
     assert logits.shape == (2, 4) and features.shape == (2, 6) and trainer.model.fdim == 6
     assert os.listdir(osp.join(cfg.OUTPUT_DIR, "model"))
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_from_scratch(cfg):
+    os.makedirs(osp.join(cfg.OUTPUT_DIR, "prompt_learner"))
+    assert run(cfg).start_epoch == 0
+
+
+def test_default_load_model_reads_any_epoch_and_names_a_misfit(cfg, tmp_path, capsys):
+    cfg.merge_from_list(["TRAINER.NAME", "TinyPlain", "MODEL.BACKBONE.NAME", "resnet18", "OPTIM.MAX_EPOCH", "1"])
+    cfg.merge_from_list(["MODEL.BACKBONE.PRETRAINED", False, "INPUT.SIZE", (32, 32), "TEST.NO_TEST", True])
+    trained = run(cfg)
+    trained.load_model(cfg.OUTPUT_DIR, epoch=1)
+    assert "model.pth.tar-1 to model (epoch=1" in capsys.readouterr().out
+    trained.model.classifier = nn.Linear(512, 7)
+    with pytest.raises(UserError, match=r"model\.pth\.tar-1.*classifier"):
+        trained.load_model(cfg.OUTPUT_DIR, epoch=1)
+
+
+def test_models_of_different_epochs_are_not_mixed(cfg):
+    trainer = build_trainer(cfg)
+    trainer.register_model("second", nn.Linear(2, 2))
+    for epoch, folder in ((1, "prompt_learner"), (3, "second")):
+        state = {"state_dict": trainer._models[folder].state_dict(), "epoch": epoch}
+        save_checkpoint(state, osp.join(cfg.OUTPUT_DIR, folder))
+    with pytest.raises(UserError, match="different epochs"):
+        trainer.resume_model_if_exist(cfg.OUTPUT_DIR)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(cfg):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import os
 import os.path as osp
 import pickle
 import re
@@ -213,8 +212,3 @@ def _allowed(classes):
         return torch.serialization.safe_globals(classes)
     torch.serialization.add_safe_globals(classes)
     return contextlib.nullcontext()
-
-
-def exists(directory: str | os.PathLike, name: str) -> bool:
-    """Whether ``directory/name`` holds a checkpoint to resume from; a folder alone proves nothing."""
-    return osp.isfile(osp.join(directory, name, "checkpoint"))

@@ -1,14 +1,12 @@
 """TrainerBase: named models with their optimizers and schedulers, and the skeleton of a training run."""
 
-from bundled.both import checkpoints
+from bundled.both import models
 
 import os.path as osp
 from collections import OrderedDict
 
 import torch
-from dassl.utils import load_checkpoint, resume_from_checkpoint, save_checkpoint, tolist_if_not
-
-from common.errors import UserError
+from dassl.utils import save_checkpoint, tolist_if_not
 
 
 class TrainerBase:
@@ -68,36 +66,8 @@ class TrainerBase:
                 model_name=model_name,
             )
 
-    def resume_model_if_exist(self, directory):
-        """Load the latest checkpoint of every model from ``directory``; the epoch to go on with, 0 for none."""
-        names = self.get_model_names()
-        if not names or not all(checkpoints.exists(directory, name) for name in names):
-            print("No checkpoint found, train from scratch")
-            return 0
-        print(f"Found checkpoint at {directory} (will resume training)")
-        epochs = {
-            name: resume_from_checkpoint(
-                osp.join(directory, name), self._models[name], self._optims[name], self._scheds[name]
-            )
-            for name in names
-        }
-        if len(set(epochs.values())) > 1:
-            raise UserError(f"the models in {directory} are of different epochs: {epochs}; remove the newer files")
-        return epochs[names[0]]
-
-    def load_model(self, directory, epoch=None):
-        """Load ``model.pth.tar-<epoch>`` of every model, or ``model-best.pth.tar`` where ``epoch`` is None."""
-        if not directory:
-            print("Note that load_model() is skipped as no pretrained model is given (ignore this if it's intended)")
-            return
-        file = "model-best.pth.tar" if epoch is None else f"model.pth.tar-{epoch}"
-        for name in self.get_model_names():
-            path = osp.join(directory, name, file)
-            checkpoint = load_checkpoint(path)
-            checkpoints.fit(self._models[name], checkpoint["state_dict"], path)
-            result = checkpoint.get("val_result")
-            result = "none" if result is None else f"{result:.1f}"
-            print(f"Load {path} to {name} (epoch={checkpoint['epoch']}, val_result={result})")
+    resume_model_if_exist = models.resume_model_if_exist
+    load_model = models.load_model
 
     # ---------------------------------------------------------------- one step
 
