@@ -2,9 +2,13 @@
 
 import bundled  # noqa: F401  (makes `import dassl` work)
 
-from trainers import cocoop, coop, ivlp, kgcoop, maple, promptsrc, vpt, zeroshot  # noqa: F401  (order of tables)
+from importlib import import_module
+
 from trainers.craft_terms import DEFAULTS as CRAFT_DEFAULTS
 from trainers.registry import HOSTS, check_trainer, describe, host_of, register_host, trainer_names
+
+for structure in ("zeroshot", "coop", "cocoop", "kgcoop", "vpt", "ivlp", "maple", "promptsrc"):  # the order of tables
+    import_module(f"trainers.{structure}")
 
 __all__ = [
     "CRAFT_DEFAULTS",

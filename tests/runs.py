@@ -1,0 +1,17 @@
+"""Runs of train.py inside the test process, small enough to be many."""
+
+import json
+
+import train
+
+QUICK = ["DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKERS", "0"]
+
+
+def run(folder, trainer, *options, settings=QUICK, overrides=()):
+    """Exit status of ``train.py --trainer TRAINER --output-dir FOLDER …``."""
+    return train.main(["--trainer", trainer, "--output-dir", str(folder), *options, *settings, *map(str, overrides)])
+
+
+def metrics(folder):
+    """The run's metrics.json."""
+    return json.loads((folder / "metrics.json").read_text())
