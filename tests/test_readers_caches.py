@@ -5,10 +5,10 @@ import random
 import shutil
 
 import pytest
-from fixtures_data.trees import load, make_cfg, make_tree, triples
 
 from datasets import splits
 from datasets.eurosat import EuroSAT
+from tests.fixtures_data.trees import load, make_cfg, make_tree, private_copy, triples
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def eurosat(tmp_path_factory):
 
 @pytest.fixture
 def root(eurosat, tmp_path):
-    return shutil.copytree(eurosat[True], tmp_path / "data")
+    return private_copy(eurosat[True], tmp_path / "data")
 
 
 def drawn(root, **settings):
@@ -94,7 +94,7 @@ def test_draw_leaves_the_global_stream_alone(root):
 
 def test_cache_dir_keeps_the_root_clean(eurosat, tmp_path):
     """A split made here is shared by later seeds from there, like one in the root."""
-    root = shutil.copytree(eurosat[False], tmp_path / "data")
+    root = private_copy(eurosat[False], tmp_path / "data")
     before = sorted(root.rglob("*"))
     first = load(root, "EuroSAT", seed=1, CACHE_DIR=str(tmp_path / "caches"))
     later = load(root, "EuroSAT", seed=2, shots=4, CACHE_DIR=str(tmp_path / "caches"))
@@ -103,7 +103,7 @@ def test_cache_dir_keeps_the_root_clean(eurosat, tmp_path):
 
 
 def test_log_says_who_made_the_split(eurosat, tmp_path, capsys):
-    root = shutil.copytree(eurosat[False], tmp_path / "data")
+    root = private_copy(eurosat[False], tmp_path / "data")
     load(root, "EuroSAT", seed=3)
     assert "making a split with seed 3" in capsys.readouterr().out
     load(root, "EuroSAT", seed=1)
@@ -112,7 +112,7 @@ def test_log_says_who_made_the_split(eurosat, tmp_path, capsys):
 
 def test_of_two_runs_that_make_a_split_one_wins(eurosat, tmp_path, monkeypatch):
     """The other reads the winner's file, and draws as any run that finds a split."""
-    root = shutil.copytree(eurosat[False], tmp_path / "data")
+    root = private_copy(eurosat[False], tmp_path / "data")
     publish = splits.publish_split
 
     def late(path, split, image_dir, seed):

@@ -6,29 +6,24 @@ import shutil
 import numpy as np
 import pytest
 from dassl.data.datasets import DATASET_REGISTRY
-from fixtures_data.trees import FOLDERS, load, make_cfg, make_tree
 from scipy.io import savemat
 
 import datasets
 from common.errors import UserError
 from datasets import Item, PromptDataset, Split
-
-NAMES = ("EuroSAT", "OxfordPets", "StanfordCars", "OxfordFlowers", "FGVCAircraft", "SUN397", "UCF101", "ImageNet")
+from tests.fixtures_data.trees import FOLDERS, load, make_cfg, make_tree, private_copy
 
 
 @pytest.fixture(scope="module")
-def miniatures(tmp_path_factory):
-    return {s: make_tree(tmp_path_factory.mktemp("faults") / "data", *NAMES, splits=s) for s in (True, False)}
-
-
-@pytest.fixture
-def tree(miniatures, tmp_path):
-    """tree(name, splits) -> (root, folder) of a private copy."""
+def tree(tmp_path_factory):
+    """tree(name, splits) -> (root, folder) of a private copy; each miniature is written once."""
+    made = {}
 
     def copy(name, splits=True):
-        root = tmp_path / "data"
-        folder = shutil.copytree(miniatures[splits] / FOLDERS[name], root / FOLDERS[name])
-        return root, folder
+        if (name, splits) not in made:
+            made[name, splits] = make_tree(tmp_path_factory.mktemp("made") / "data", name, splits=splits)
+        root = tmp_path_factory.mktemp("copy")
+        return root, private_copy(made[name, splits] / FOLDERS[name], root / FOLDERS[name])
 
     return copy
 

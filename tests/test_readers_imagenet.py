@@ -1,16 +1,17 @@
 """ImageNet and its variants: labels that survive missing folders, namesakes, and 200-class sets; the shifted set made
 of two of them; and images that cannot be decoded."""
 
+import os
 import shutil
 from collections import Counter
 
 import pytest
 import torch
 from dassl.data import DataManager
-from fixtures_data.trees import load, make_cfg, make_tree, triples
 
 from common.errors import UserError
 from datasets import ReadableImages
+from tests.fixtures_data.trees import load, make_cfg, make_tree, private_copy, triples
 
 SETS = ("ImageNet", "ImageNetV2", "ImageNetSketch", "ImageNetA", "ImageNetR")
 
@@ -23,7 +24,7 @@ def miniature(tmp_path_factory):
 @pytest.fixture
 def root(miniature, tmp_path):
     """A private copy without V2, which has a thousand folders."""
-    return shutil.copytree(miniature, tmp_path / "data", ignore=shutil.ignore_patterns("imagenetv2"))
+    return private_copy(miniature, tmp_path / "data", ignore=shutil.ignore_patterns("imagenetv2"))
 
 
 def wnid(item):
@@ -179,6 +180,7 @@ def test_bad_images(root, damage, capsys):
     for item in (data.train_x[5], data.test[7]):
         with open(item.impath, "rb") as stream:
             content = stream.read()
+        os.unlink(item.impath)
         with open(item.impath, "wb") as stream:
             stream.write(content[: len(content) // 2] if damage is None else damage)
     strict = loaders(root, "error")

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from fixtures_data.trees import linked_copy, load, make_tree, read_only, triples
+
+from tests.fixtures_data.trees import linked_copy, load, make_tree, read_only, triples
 
 OURS = sorted((Path(__file__).parent / "fixtures_data").glob("golden_splits*.json.gz"))
 GOLDEN = [Path(os.environ["SPLITS_GOLDEN"])] if os.environ.get("SPLITS_GOLDEN") else OURS
@@ -33,10 +34,10 @@ MADE = [name for name, entry in EXPECTED.items() if "without_split_file" in entr
 
 @pytest.fixture(scope="session")
 def trees():
-    """{with split files: root} of all miniatures; outside pytest's private folder, so that any user can read it."""
+    """{with split files: root} of the miniatures; outside pytest's private folder, so that any user can read it."""
     base = Path(tempfile.mkdtemp(prefix="miniatures-"))
     base.chmod(0o755)
-    yield {splits: make_tree(base / f"splits-{splits}", *EXPECTED, splits=splits) for splits in (True, False)}
+    yield {True: make_tree(base / "with", *EXPECTED), False: make_tree(base / "without", *MADE, splits=False)}
     shutil.rmtree(base)
 
 

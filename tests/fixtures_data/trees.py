@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 from pathlib import Path
 
 from dassl.config import get_cfg_default
 from dassl.data.datasets import build_dataset
 
 import datasets
-from fixtures_data.make_datasets import DATASETS, make_datasets
+from tests.fixtures_data.make_datasets import DATASETS, make_datasets
 
 FOLDERS = {
     "Caltech101": "caltech-101",
@@ -70,6 +71,18 @@ def linked_copy(root, name, copy):
     for entry in (Path(root) / FOLDERS[name]).iterdir():
         (folder / entry.name).symlink_to(entry)
     return Path(copy)
+
+
+def private_copy(tree, copy, **options):
+    """A copy to damage: images are hard links, so replace one by a new file and never write into it."""
+
+    def link_images(source, target):
+        if source.lower().endswith((".jpg", ".jpeg")):
+            os.link(source, target)
+        else:
+            shutil.copy(source, target)
+
+    return shutil.copytree(tree, copy, copy_function=link_images, **options)
 
 
 @contextlib.contextmanager
