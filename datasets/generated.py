@@ -41,11 +41,12 @@ def generated_folder(name: str, root: str, recipe: dict, write: Callable[[Path],
     places = [cache_dir(name) / version]
     if root and (own := Path(root).expanduser() / name).is_dir():
         places.insert(0, own / version)
-    for place in places:
-        if _is_whole(place, recipe):
-            return place
-    target = next((place for place in places if _writable(place.parent)), None)
-    if target is None:
+    for target in places:
+        if _is_whole(target, recipe):
+            return target
+        if _writable(target.parent):
+            break
+    else:
         raise UserError(f"cannot write the images of {name} to {places[-1].parent}; set CRAFT_CACHE to another folder")
     with locked(target):
         if _is_whole(target, recipe):
