@@ -10,6 +10,7 @@ from __future__ import annotations
 import bundled  # noqa: F401  (makes `import dassl` work)
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,6 +181,7 @@ def find(name: str, folder: Path, kind: str) -> Path:
 
 def setup_cfg(options: argparse.Namespace) -> CfgNode:
     """The frozen configuration of a run. UserError for anything that does not exist or does not fit."""
+    _return_keys(options)
     cfg = get_cfg()
     host = trainers.host_of(trainers.check_trainer(options.trainer)) if options.trainer else None
     own = FOLDER / "trainers" / (host.name if host else "")
@@ -219,6 +221,16 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
             cfg.OUTPUT_DIR += "/evaluation"
     cfg.freeze()
     return cfg
+
+
+def _return_keys(options: argparse.Namespace) -> None:
+    """Give back ``KEY VALUE`` pairs that an option of several values before them has swallowed."""
+    for name in ("source_domains", "target_domains", "transforms"):
+        values = getattr(options, name) or []
+        cut = next((i for i, value in enumerate(values) if re.fullmatch(r"[A-Z_]+(\.[A-Z0-9_]+)+", value)), len(values))
+        if cut < len(values):
+            setattr(options, name, values[:cut])
+            options.opts = values[cut:] + options.opts
 
 
 def _set(cfg: CfgNode, key: str, value) -> None:
