@@ -76,7 +76,10 @@ def execute(runs: list[Run], jobs: int = 1, rerun: str = "", say=print) -> list[
     planned = {run.folder for run in runs}
     with ThreadPoolExecutor(jobs) as pool, _terminate_on_exit(workers):
         while waiting or going:
+            # One task a free job: what became ready meanwhile must not queue behind what comes later in the plan.
             for run in list(waiting):
+                if len(going) == jobs:
+                    break
                 if run.needs in planned and run.needs not in outcomes:
                     continue
                 waiting.remove(run)
