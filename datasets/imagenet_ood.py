@@ -82,7 +82,7 @@ class ImageNetOOD(PromptDataset):
         if source not in ([], [SOURCE]):
             raise UserError(f"{self.name}: DATASET.SOURCE_DOMAINS is {source}; the source is always {SOURCE}")
         if len(target) != 1:
-            raise UserError(f"{self.name}: set DATASET.TARGET_DOMAINS to one of {', '.join(TARGETS)}")
+            raise UserError(f"{self.name}: DATASET.TARGET_DOMAINS is {target}; it must be one of {', '.join(TARGETS)}")
         if target[0] not in TARGETS:
             raise unknown(f"target domain of {self.name}", target[0], TARGETS)
         return target[0]
