@@ -37,10 +37,13 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 def median_bandwidth(rows: Tensor) -> Tensor:
     """() median distance between two different rows of (N, d), without a graph (the median heuristic).
 
-    Of an even number of distances it is the lower of the two in the middle.
+    Of an even number of distances it is the lower of the two in the middle. Where that is 0, because more than half of
+    the pairs coincide, the mean distance stands in: at bandwidth 0 nothing has a gradient.
     """
+    distances = torch.pdist(rows.detach())
+    median = distances.median()
     # All rows equal: any bandwidth gives 0, but 0 itself would divide by zero.
-    return torch.pdist(rows.detach()).median().clamp_min(torch.finfo(rows.dtype).eps)
+    return torch.where(median > 0, median, distances.mean()).clamp_min(torch.finfo(rows.dtype).eps)
 
 
 def mmd(
