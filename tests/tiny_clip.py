@@ -49,7 +49,6 @@ class Run:
     out: str
     err: str
     metrics: dict | None
-    folder: Path
 
     @property
     def test(self) -> dict:
@@ -57,25 +56,38 @@ class Run:
         return self.metrics["results"]["test"]
 
 
-def train(tmp_path: Path, *arguments: str, options: tuple = ()) -> Run:
-    """``train.py`` with ``arguments`` and trailing KEY VALUE ``options``, writing to ``tmp_path``/run.
+def argv(folder: Path, arguments: tuple, options: tuple) -> list[str]:
+    """A command line for train.py, small unless ``options`` say otherwise: two epochs, no worker processes."""
+    small = ("OPTIM.MAX_EPOCH", 2, "OPTIM.WARMUP_EPOCH", 0, "DATALOADER.NUM_WORKERS", 0, "TRAIN.PRINT_FREQ", 1)
+    small += ("OPTIM.NAME", "sgd", "OPTIM.LR", 0.01, "DATALOADER.TRAIN_X.BATCH_SIZE", 8)
+    return [str(part) for part in (*arguments, "--output-dir", folder, *small, *options)]
 
-    Small unless the options say otherwise: two epochs, float32, no worker processes.
-    """
+
+def train(folder: Path, *arguments: str, options: tuple = ()) -> Run:
+    """``train.py`` with ``arguments`` and trailing KEY VALUE ``options``, writing to ``folder``."""
     import train as script
 
-    folder = tmp_path / "run"
-    small = ("OPTIM.MAX_EPOCH", 2, "OPTIM.WARMUP_EPOCH", 0, "DATALOADER.NUM_WORKERS", 0, "TRAIN.PRINT_FREQ", 1)
-    argv = [*arguments, "--output-dir", folder, *small, *options]
     out, err, console = io.StringIO(), io.StringIO(), sys.stdout
     try:
         with contextlib.redirect_stderr(err):
             sys.stdout = out
-            status = script.main([str(argument) for argument in argv])
+            status = script.main(argv(folder, arguments, options))
     finally:
         log, sys.stdout = sys.stdout, console  # a run leaves its tee behind
-        if hasattr(log, "console"):
+        if hasattr(log, "file"):
             log.close()
     metrics = folder / "metrics.json"
     found = read_json(metrics) if metrics.is_file() else None
-    return Run(status, out.getvalue(), err.getvalue(), found, folder)
+    return Run(status, out.getvalue(), err.getvalue(), found)
+
+
+def build(folder: Path, *arguments: str, options: tuple = ()):
+    """The trainer that such a run builds, before its first step."""
+    from dassl.engine import build_trainer
+    from dassl.utils import set_random_seed
+
+    import configs
+
+    cfg = configs.setup_cfg(configs.parser("").parse_args(argv(folder, arguments, options)))
+    set_random_seed(cfg.SEED)
+    return build_trainer(cfg)
