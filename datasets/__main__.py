@@ -121,16 +121,21 @@ def command_download(options: argparse.Namespace) -> int:
         if not declares_files(reader):
             raise UserError(f"{name} does not say where its files come from; prepare it by hand")
         folder = check.folder_of(reader, Path(options.root).expanduser())
-        placed, by_hand = download.download_dataset(reader.files_in(folder), folder, options.keep)
-        for path in placed:
+        outcome = download.download_dataset(reader.files_in(folder), folder, options.keep)
+        for path in outcome.placed:
             print(f"{name}: {folder / path} is in place")
-        for file in by_hand:
-            print(f"{name}: {folder / file.path} has to be fetched by hand from {file.origin}")
-            status = 1
-        if not placed and not by_hand:
+        for file in outcome.by_hand:
+            archive = next((source.filename for source in file.sources if source.filename), "")
+            where = f"; put {archive} into {folder / '.download'} and run this again" if archive else ""
+            print(f"{name}: {folder / file.path} has to be fetched by hand from {file.origin}{where}")
+        for failure in outcome.failures:
+            print(f"{name}: {failure}")
+        if outcome == ([], [], []):
             print(f"{name}: nothing to download, everything is in {folder}")
         else:
             print(f"{name}: `python -m datasets check {name} --root {options.root}` says whether it is complete")
+        if outcome.by_hand or outcome.failures:
+            status = 1
     return status
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import UserError
-from datasets import download
+from datasets import download, fetch
 from datasets.archives import unpack
 from datasets.sources import DataFile, Source
 
@@ -69,7 +69,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(download, "_pause", lambda failures: 0.0)
+    monkeypatch.setattr(fetch, "_pause", lambda failures: 0.0)
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -112,7 +112,7 @@ def everything(folder):
 def test_a_file_is_fetched_and_nothing_else_is_left(server, tmp_path):
     server.files["a.json"] = CONTENT
     source = Source(url=server.url("a.json"), sha256=hashlib.sha256(CONTENT).hexdigest())
-    assert download.fetch(source, tmp_path / "a.json").read_bytes() == CONTENT
+    assert fetch.fetch(source, tmp_path / "a.json").read_bytes() == CONTENT
     assert everything(tmp_path) == ["a.json"]
 
 
@@ -120,7 +120,7 @@ def test_an_interrupted_download_goes_on_where_it_was_cut_off(server, tmp_path):
     server.files["a.bin"] = CONTENT
     server.breaks = [200_000, 100_000, None]
     source = Source(url=server.url("a.bin"), md5=hashlib.md5(CONTENT).hexdigest())
-    assert download.fetch(source, tmp_path / "a.bin").read_bytes() == CONTENT
+    assert fetch.fetch(source, tmp_path / "a.bin").read_bytes() == CONTENT
     assert [entry[1:] for entry in server.log] == [(None, 200), ("bytes=200000-", 206), ("bytes=300000-", 206)]
 
 
@@ -129,10 +129,10 @@ def test_a_second_command_continues_what_the_first_left(server, tmp_path):
     server.breaks = [150_000] + [0] * 20
     source = Source(url=server.url("a.bin"))
     with pytest.raises(UserError, match=r"150000 bytes are kept, the same command goes on"):
-        download.fetch(source, tmp_path / "a.bin")
+        fetch.fetch(source, tmp_path / "a.bin")
     assert not (tmp_path / "a.bin").exists()
     server.breaks, server.log = [], []
-    assert download.fetch(source, tmp_path / "a.bin").read_bytes() == CONTENT
+    assert fetch.fetch(source, tmp_path / "a.bin").read_bytes() == CONTENT
     assert server.log == [("/a.bin", "bytes=150000-", 206)]
 
 
@@ -141,7 +141,7 @@ def test_a_server_that_cannot_resume_is_asked_for_the_whole_file(server, tmp_pat
     server.files["a.bin"] = CONTENT
     setattr(server, trouble, False)
     server.breaks = [100_000, None]
-    assert download.fetch(Source(url=server.url("a.bin")), tmp_path / "a.bin").read_bytes() == CONTENT
+    assert fetch.fetch(Source(url=server.url("a.bin")), tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 def test_a_file_that_changed_meanwhile_is_not_stitched_together(server, tmp_path):
@@ -149,10 +149,10 @@ def test_a_file_that_changed_meanwhile_is_not_stitched_together(server, tmp_path
     server.breaks = [100_000] + [0] * 20
     source = Source(url=server.url("a.bin"))
     with pytest.raises(UserError):
-        download.fetch(source, tmp_path / "a.bin")
+        fetch.fetch(source, tmp_path / "a.bin")
     server.files["a.bin"] = CONTENT[::-1]
     server.breaks = []
-    assert download.fetch(source, tmp_path / "a.bin").read_bytes() == CONTENT[::-1]
+    assert fetch.fetch(source, tmp_path / "a.bin").read_bytes() == CONTENT[::-1]
 
 
 def test_a_part_that_is_longer_than_the_file_is_dropped(server, tmp_path):
@@ -160,11 +160,11 @@ def test_a_part_that_is_longer_than_the_file_is_dropped(server, tmp_path):
     server.breaks = [100_000] + [0] * 20
     source = Source(url=server.url("a.bin"))
     with pytest.raises(UserError):
-        download.fetch(source, tmp_path / "a.bin")
+        fetch.fetch(source, tmp_path / "a.bin")
     with open(tmp_path / "a.bin.part", "ab") as part:
         part.write(CONTENT * 2)
     server.breaks = []
-    assert download.fetch(source, tmp_path / "a.bin").read_bytes() == CONTENT
+    assert fetch.fetch(source, tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_part_that_is_longer_than_the_file_is_dropped(server, tmp_path):
 def test_what_differs_from_the_published_file_is_not_kept(server, tmp_path, published, complaint):
     server.files["a.bin"] = CONTENT
     with pytest.raises(UserError, match=complaint):
-        download.fetch(Source(url=server.url("a.bin"), **published), tmp_path / "a.bin")
+        fetch.fetch(Source(url=server.url("a.bin"), **published), tmp_path / "a.bin")
     assert everything(tmp_path) == []
 
 
@@ -187,15 +187,15 @@ def test_a_damaged_part_costs_one_more_download(server, tmp_path):
     server.breaks = [100_000] + [0] * 20
     source = Source(url=server.url("a.bin"), sha256=hashlib.sha256(CONTENT).hexdigest())
     with pytest.raises(UserError):
-        download.fetch(source, tmp_path / "a.bin")
+        fetch.fetch(source, tmp_path / "a.bin")
     (tmp_path / "a.bin.part").write_bytes(b"x" * 100_000)
     server.breaks = []
-    assert download.fetch(source, tmp_path / "a.bin").read_bytes() == CONTENT
+    assert fetch.fetch(source, tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 def test_a_missing_page_is_named_at_once(server, tmp_path):
     with pytest.raises(UserError, match=r"a\.bin answered 404 .*; see https://page"):
-        download.fetch(Source(url=server.url("a.bin"), page="https://page"), tmp_path / "a.bin")
+        fetch.fetch(Source(url=server.url("a.bin"), page="https://page"), tmp_path / "a.bin")
     assert len(server.log) == 1
 
 
@@ -203,7 +203,7 @@ def test_only_web_addresses_are_fetched(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("x")
     with pytest.raises(UserError, match="only http and https"):
-        download.fetch(Source(url=secret.as_uri()), tmp_path / "a.bin")
+        fetch.fetch(Source(url=secret.as_uri()), tmp_path / "a.bin")
 
 
 def test_drive_files_go_through_gdown(tmp_path, monkeypatch):
@@ -218,7 +218,7 @@ def test_drive_files_go_through_gdown(tmp_path, monkeypatch):
 
     monkeypatch.setattr(gdown, "download", fake)
     source = Source(gdrive="abc", filename="split.json", size=len(CONTENT))
-    assert download.fetch(source, tmp_path / "split.json").read_bytes() == CONTENT
+    assert fetch.fetch(source, tmp_path / "split.json").read_bytes() == CONTENT
     assert asked == [("abc", True)]
 
 
@@ -230,13 +230,13 @@ def test_a_drive_that_refuses_says_what_to_do_by_hand(tmp_path, monkeypatch):
 
     monkeypatch.setattr(gdown, "download", refuse)
     with pytest.raises(UserError, match=r"file/d/abc/view.*Too many users.*save the file as .*split\.json,"):
-        download.fetch(Source(gdrive="abc"), tmp_path / "split.json")
+        fetch.fetch(Source(gdrive="abc"), tmp_path / "split.json")
 
 
 def test_a_file_saved_by_hand_is_taken(tmp_path):
     (tmp_path / "split.json").write_bytes(CONTENT)
     source = Source(gdrive="abc", sha256=hashlib.sha256(CONTENT).hexdigest())
-    assert download.fetch(source, tmp_path / "split.json").read_bytes() == CONTENT
+    assert fetch.fetch(source, tmp_path / "split.json").read_bytes() == CONTENT
 
 
 # -- whole data sets ---------------------------------------------------------------
@@ -255,14 +255,48 @@ def set_of_files(server):
 def test_a_data_set_is_put_together_from_an_archive_and_files(server, tmp_path):
     members = {"set-1.0/images/a/1.jpg": "1", "set-1.0/images/b/2.jpg": "2", "set-1.0/list.txt": "l", "other.txt": "o"}
     server.files = {"set.zip": zipped(members), "split.json": b"{}"}
-    placed, by_hand = download.download_dataset(set_of_files(server), tmp_path / "set")
-    assert placed == ["images", "list.txt", "split.json"]
-    assert [file.path for file in by_hand] == ["labels.mat"]
+    outcome = download.download_dataset(set_of_files(server), tmp_path / "set")
+    assert outcome.placed == ["images", "list.txt", "split.json"] and not outcome.failures
+    assert [file.path for file in outcome.by_hand] == ["labels.mat"]
     visible = [name for name in everything(tmp_path / "set") if not name.startswith(".")]
     assert visible == ["images/a/1.jpg", "images/b/2.jpg", "list.txt", "split.json"]
     server.log = []
-    assert download.download_dataset(set_of_files(server), tmp_path / "set") == ([], [set_of_files(server)[3]])
+    assert download.download_dataset(set_of_files(server), tmp_path / "set") == ([], [set_of_files(server)[3]], [])
     assert server.log == []
+
+
+def test_annotations_come_only_where_no_split_does(server, tmp_path):
+    files = (
+        DataFile("split.json", role="split", sources=(Source(url=server.url("split.json")),)),
+        DataFile("notes.txt", role="annotations", sources=(Source(url=server.url("notes.txt")),)),
+    )
+    server.files = {"split.json": b"{}", "notes.txt": b"n"}
+    assert download.download_dataset(files, tmp_path / "one").placed == ["split.json"]
+    del server.files["split.json"]
+    outcome = download.download_dataset(files, tmp_path / "two")
+    assert outcome.placed == ["notes.txt"] and "split.json answered 404" in outcome.failures[0]
+
+
+def test_a_dead_address_is_replaced_by_the_next_and_stops_nothing_else(server, tmp_path):
+    dead, alive = Source(url=server.url("dead.txt")), Source(url=server.url("alive.txt"))
+    files = (DataFile("x.txt", sources=(dead,)), DataFile("y.txt", sources=(dead, alive)))
+    server.files = {"alive.txt": b"y"}
+    outcome = download.download_dataset(files, tmp_path / "set")
+    assert outcome.placed == ["y.txt"] and (tmp_path / "set" / "y.txt").read_bytes() == b"y"
+    assert len(outcome.failures) == 1 and "dead.txt answered 404" in outcome.failures[0]
+
+
+def test_an_archive_that_a_person_fetched_is_unpacked(tmp_path):
+    content = zipped({"images/1.jpg": "1"})
+    source = Source(page="https://ask.them", filename="i.zip", unpack="", md5=hashlib.md5(content).hexdigest())
+    files = (DataFile("images", "dir", sources=(source,)),)
+    assert download.download_dataset(files, tmp_path / "set").by_hand == list(files)
+    saved = tmp_path / "set" / ".download" / "i.zip"
+    saved.write_bytes(content[:-1])
+    (failure,) = download.download_dataset(files, tmp_path / "set").failures
+    assert "instead of" in failure and "https://ask.them" in failure and saved.exists()
+    saved.write_bytes(content)
+    assert download.download_dataset(files, tmp_path / "set").placed == ["images"]
 
 
 def test_what_is_there_stays_and_what_is_missing_is_added(server, tmp_path):
@@ -277,8 +311,8 @@ def test_what_is_there_stays_and_what_is_missing_is_added(server, tmp_path):
 
 def test_an_archive_without_the_expected_folder_puts_nothing_in_place(server, tmp_path):
     server.files = {"set.zip": zipped({"set-1.0/pictures/a/1.jpg": "1", "set-1.0/list.txt": "l"})}
-    with pytest.raises(UserError, match="does not hold images"):
-        download.download_dataset(set_of_files(server), tmp_path / "set")
+    failures = download.download_dataset(set_of_files(server), tmp_path / "set").failures
+    assert "does not hold images" in failures[0]
     assert not (tmp_path / "set" / "list.txt").exists()
 
 
@@ -393,7 +427,7 @@ def test_a_web_page_is_no_archive(tmp_path, target):
 
 def test_a_hostile_archive_leaves_nothing_of_itself(server, tmp_path):
     server.files = {"set.zip": zipped({"set-1.0/images/a/1.jpg": "1", "set-1.0/../../../evil": "2"})}
-    with pytest.raises(UserError, match="outside of the target"):
-        download.download_dataset(set_of_files(server), tmp_path / "set")
+    failures = download.download_dataset(set_of_files(server), tmp_path / "set").failures
+    assert "outside of the target" in failures[0]
     left = [name for name in everything(tmp_path) if not name.startswith("set/.download/")]
     assert left == [] and not any("1.jpg" in name for name in everything(tmp_path))
