@@ -12,7 +12,7 @@ on the image), d width, e embedding dimension, n deep prompt tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -20,7 +20,9 @@ import torch.nn.functional as F
 from clip import clip as openai
 from clip.model import CLIP
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from backbones.blocks import feed_forward, heads, merge, project
 from common.errors import UserError
 
 END_OF_TEXT = 49407
@@ -48,7 +50,57 @@ class Packing(nn.Module):
         mask = torch.cat([torch.ones(self.longest, prefix, dtype=torch.bool), causal], dim=1)
         self.register_buffer("mask_SK", mask, persistent=False)
         self.register_buffer("mask_last_CK", mask[lengths_C - 1][:, None, None], persistent=False)
+        self.lengths = lengths_C.tolist()
         self.uniform = bool(real_CS.all())  # then packed and padded are one reshape apart
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """(B, T, d) -> (B, C, S, d). What stands in the padding is arbitrary and must get no gradient."""
+        if not self.uniform:
+            packed = _Pad.apply(packed, self.pad_CS.flatten(), self.unpad_T)
+        return packed.unflatten(1, (self.texts, self.longest))
+
+    def unpad(self, padded: Tensor) -> Tensor:
+        """(B, C, S, d) -> (B, T, d)."""
+        padded = padded.flatten(1, 2)
+        return padded if self.uniform else _Unpad.apply(padded, self.unpad_T)
+
+    def split(self, texts: int) -> Iterator[tuple[Packing, slice]]:
+        """Packings of at most ``texts`` texts each, with their place among the T tokens."""
+        start = 0
+        for first in range(0, self.texts, texts):
+            lengths = self.lengths[first : first + texts]
+            yield Packing(lengths, self.prefix).to(self.last_C.device), slice(start, start + sum(lengths))
+            start += sum(lengths)
+
+
+class _Pad(torch.autograd.Function):
+    """Packed to padded rows. Plain indexing would add gradients up row by row; here each row has one."""
+
+    @staticmethod
+    def forward(ctx, packed: Tensor, pad: Tensor, unpad: Tensor) -> Tensor:
+        ctx.save_for_backward(unpad)
+        return packed.index_select(1, pad)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        (unpad,) = ctx.saved_tensors
+        return grad.index_select(1, unpad), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """Padded to packed rows; on the way back the padding gets zeros."""
+
+    @staticmethod
+    def forward(ctx, padded: Tensor, unpad: Tensor) -> Tensor:
+        ctx.save_for_backward(unpad)
+        ctx.rows = padded.shape[1]
+        return padded.index_select(1, unpad)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        (unpad,) = ctx.saved_tensors
+        out = grad.new_zeros(grad.shape[0], ctx.rows, grad.shape[2])
+        return out.index_copy_(1, unpad, grad), None
 
 
 @dataclass
@@ -139,30 +191,34 @@ class TokenTable(nn.Module):
         return TextPrompts(table[self.prefix_index], rest, self.packing, deep)
 
 
-def encode_text(clip: CLIP, prompts: TextPrompts) -> Tensor:
+def encode_text(clip: CLIP, prompts: TextPrompts, chunk: int = 0) -> Tensor:
     """Features, not normalised: (C, e), or (B, C, e) where the prefix depends on the image.
 
     Equals ``clip.encode_text`` on the same tokens padded to 77 (with deep prompts: CLIP's blocks with the states at
     positions 1…n replaced before each prompted block), within rounding.
+
+    chunk: with a graph, at most this many texts are held at a time; their states are computed again on the way back
+    (0: all are kept). Memory then no longer grows with the number of classes, for about a third more time.
     """
     packing, dtype = prompts.packing, clip.dtype
+    deep = [states.to(dtype) for states in prompts.deep]
+    if len(deep) >= len(clip.transformer.resblocks):
+        raise UserError(
+            f"{len(deep)} deep text prompts do not fit a text tower of {len(clip.transformer.resblocks)} "
+            "layers; lower the prompt depth"
+        )
+    position = clip.positional_embedding.to(dtype)
     batched = prompts.prefix.dim() == 3
     prefix = prompts.prefix if batched else prompts.prefix[None]
-    position = clip.positional_embedding.to(dtype)
-    prefix = prefix.to(dtype) + position[: packing.prefix]  # (B, P, d)
+    shared = _encode_prefix(clip, prefix.to(dtype) + position[: packing.prefix], deep)
     rest = prompts.rest.to(dtype) + position[packing.position_T]  # (T, d)
-    rest = rest.expand(prefix.shape[0], -1, -1)  # (B, T, d)
-    blocks = list(clip.transformer.resblocks)
-    if len(prompts.deep) >= len(blocks):
-        raise UserError(
-            f"{len(prompts.deep)} deep text prompts do not fit a text tower of {len(blocks)} layers; "
-            "lower the prompt depth"
-        )
-    for number, block in enumerate(blocks):
-        if 1 <= number <= len(prompts.deep):
-            prefix, rest = _overwrite(prefix, rest, packing, prompts.deep[number - 1].to(dtype))
-        prefix, rest = _block(block, prefix, rest, packing, last=number == len(blocks) - 1)
-    features = clip.ln_final(rest).to(dtype) @ clip.text_projection
+    if chunk and torch.is_grad_enabled() and packing.texts > chunk:
+        parts = []
+        for piece, where in packing.split(chunk):
+            parts.append(checkpoint(_encode_rest, clip, rest[where], piece, deep, shared, use_reentrant=False))
+        features = torch.cat(parts, dim=1)
+    else:
+        features = _encode_rest(clip, rest, packing, deep, shared)
     return features if batched else features[0]
 
 
@@ -177,58 +233,55 @@ def encode_texts(clip: CLIP, texts: Sequence[str], batch: int = 256) -> Tensor:
     return torch.cat(parts)
 
 
-def _overwrite(prefix: Tensor, rest: Tensor, packing: Packing, deep: Tensor) -> tuple[Tensor, Tensor]:
-    """Put ``deep`` (n, d) at positions 1…n, which lie in the prefix unless texts differ before that."""
-    count, end = deep.shape[0], 1 + deep.shape[0]
-    head = prefix[:, :1]
-    inside = deep[: max(packing.prefix - 1, 0)].expand(prefix.shape[0], -1, -1)
-    prefix = torch.cat([head, inside, prefix[:, end:]], dim=1)
-    if packing.prefix < end:
-        place = packing.position_T
-        rest = torch.where((place < end)[:, None], deep[(place - 1).clamp(0, count - 1)], rest)
-    return prefix, rest
+def _encode_prefix(clip: CLIP, prefix: Tensor, deep: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of the shared tokens in every block, each (B, heads, P, d / heads). prefix: (B, P, d)."""
+    shared = []
+    blocks = clip.transformer.resblocks
+    for number, block in enumerate(blocks):
+        if 1 <= number <= len(deep):  # the part of the deep prompt that lies in the prefix
+            states = deep[number - 1][: prefix.shape[1] - 1]
+            states = states.expand(prefix.shape[0], -1, -1)
+            prefix = torch.cat([prefix[:, :1], states, prefix[:, 1 + states.shape[1] :]], dim=1)
+        normed = block.ln_1(prefix)
+        if number == len(blocks) - 1:
+            shared.append(heads(block, project(block, normed, 1, 3), 2))
+        else:
+            query, key, value = heads(block, project(block, normed, 0, 3), 3)
+            shared.append((key, value))
+            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+            prefix = feed_forward(block, prefix + merge(block, mixed))
+    return shared
 
 
-def _block(block: nn.Module, prefix: Tensor, rest: Tensor, packing: Packing, last: bool) -> tuple[Tensor, Tensor]:
-    """One residual attention block. In the last one only the end-of-text tokens go on: (B, C, d)."""
-    heads, width = block.attn.num_heads, rest.shape[-1]
-    batch = rest.shape[0]
-    weight, bias = block.attn.in_proj_weight, block.attn.in_proj_bias
-
-    def split(x: Tensor) -> Tensor:  # (…, L, d) -> (…, heads, L, d / heads)
-        return x.unflatten(-1, (heads, width // heads)).transpose(-3, -2)
-
-    def pad(x: Tensor) -> Tensor:  # (B, T, d) -> (B, C, heads, S, d / heads)
-        if packing.uniform:
-            return split(x.unflatten(1, (packing.texts, packing.longest)))
-        return split(x[:, packing.pad_CS])
-
-    def keys(x: Tensor, own: Tensor) -> Tensor:  # prefix's keys (or values) in front of every text's own
-        shared = split(x)[:, None].expand(-1, packing.texts, -1, -1, -1)
-        return torch.cat([shared, pad(own)], dim=-2)
-
-    normed = block.ln_1(rest)
-    prefix_normed = block.ln_1(prefix)
-    if last:
-        rest = rest[:, packing.last_C]
-        query = F.linear(normed[:, packing.last_C], weight[:width], bias[:width])
-        key, value = F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1)
-        prefix_key, prefix_value = F.linear(prefix_normed, weight[width:], bias[width:]).chunk(2, dim=-1)
-        query, mask = split(query[:, :, None]), packing.mask_last_CK
-    else:
-        query, key, value = F.linear(normed, weight, bias).chunk(3, dim=-1)
-        prefix_query, prefix_key, prefix_value = F.linear(prefix_normed, weight, bias).chunk(3, dim=-1)
-        query, mask = pad(query), packing.mask_SK
-    mixed = F.scaled_dot_product_attention(query, keys(prefix_key, key), keys(prefix_value, value), attn_mask=mask)
-    mixed = mixed.transpose(-3, -2).flatten(-2)  # (B, C, S, d)
-    mixed = mixed[:, :, 0] if last else mixed.flatten(1, 2)
-    if not last and not packing.uniform:
-        mixed = mixed[:, packing.unpad_T]
-    rest = rest + block.attn.out_proj(mixed)
-    rest = rest + block.mlp(block.ln_2(rest))
-    if not last:
-        queries, keys_, values = split(prefix_query), split(prefix_key), split(prefix_value)
-        own = F.scaled_dot_product_attention(queries, keys_, values, is_causal=True)
-        prefix = prefix + block.attn.out_proj(own.transpose(-3, -2).reshape(batch, -1, width))
-        prefix = prefix + block.mlp(block.ln_2(prefix))
-    return prefix, rest
+def _encode_rest(
+    clip: CLIP, rest: Tensor, packing: Packing, deep: Sequence[Tensor], shared: Sequence[tuple[Tensor, Tensor]]
+) -> Tensor:
+    """(B, C, e) features from packed rest tokens (T, d) and the prefix's keys and values in every block."""
+    batch, texts = shared[0][0].shape[0], packing.texts
+    rest = rest.expand(batch, -1, -1)  # (B, T, d)
+    blocks = clip.transformer.resblocks
+    for number, block in enumerate(blocks):
+        if 1 <= number <= len(deep) and packing.prefix <= len(deep[number - 1]):
+            # Texts differ before the deep prompt ends: it also replaces states of the rest.
+            states, place = deep[number - 1], packing.position_T
+            inside = states[(place - 1).clamp(max=len(states) - 1)]
+            rest = torch.where((place <= len(states))[:, None], inside, rest)
+        normed = block.ln_1(rest)
+        # One text a row for attention: (B·C, heads, S, d / heads), the prefix's keys in front of each text's own.
+        before_key, before_value = (x[:, None].expand(-1, texts, -1, -1, -1).flatten(0, 1) for x in shared[number])
+        if number < len(blocks) - 1:
+            padded = packing.pad(project(block, normed, 0, 3)).flatten(0, 1)
+            query, key, value = heads(block, padded, 3)
+            mask = packing.mask_SK
+        else:  # only the end-of-text tokens go on
+            key, value = heads(block, packing.pad(project(block, normed, 1, 3)).flatten(0, 1), 2)
+            (query,) = heads(block, project(block, normed[:, packing.last_C], 0, 1).flatten(0, 1)[:, None], 1)
+            mask = packing.mask_last_CK.repeat(batch, 1, 1, 1)
+        key, value = torch.cat([before_key, key], dim=-2), torch.cat([before_value, value], dim=-2)
+        mixed = merge(block, F.scaled_dot_product_attention(query, key, value, attn_mask=mask))
+        mixed = mixed.unflatten(0, (batch, texts))  # (B, C, S or 1, d)
+        if number < len(blocks) - 1:
+            rest = feed_forward(block, rest + packing.unpad(mixed))
+        else:
+            rest = feed_forward(block, rest[:, packing.last_C] + mixed[:, :, 0])
+    return clip.ln_final(rest).to(clip.dtype) @ clip.text_projection

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from clip.model import CLIP, VisionTransformer
 from torch import Tensor, nn
 
+from backbones.blocks import feed_forward, heads, merge, project
 from common.errors import UserError
 
 
@@ -69,16 +70,12 @@ def encode_image(clip: CLIP, images: Tensor, prompts: VisionPrompts | None = Non
 
 def _block(block: nn.Module, x: Tensor, last: bool) -> Tensor:
     """One residual attention block on x (B, L, w); the last one returns the class token only, (B, 1, w)."""
-    heads, width = block.attn.num_heads, x.shape[-1]
-    weight, bias = block.attn.in_proj_weight, block.attn.in_proj_bias
     normed = block.ln_1(x)
     if last:
         x = x[:, :1]
-        query = F.linear(normed[:, :1], weight[:width], bias[:width])
-        key, value = F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1)
+        (query,) = heads(block, project(block, normed[:, :1], 0, 1), 1)
+        key, value = heads(block, project(block, normed, 1, 3), 2)
     else:
-        query, key, value = F.linear(normed, weight, bias).chunk(3, dim=-1)
-    query, key, value = (t.unflatten(-1, (heads, width // heads)).transpose(1, 2) for t in (query, key, value))
+        query, key, value = heads(block, project(block, normed, 0, 3), 3)
     mixed = F.scaled_dot_product_attention(query, key, value)
-    x = x + block.attn.out_proj(mixed.transpose(1, 2).flatten(2))
-    return x + block.mlp(block.ln_2(x))
+    return feed_forward(block, x + merge(block, mixed))
