@@ -17,8 +17,10 @@ from pathlib import Path
 
 from common.errors import entry_point
 from common.files import write_text
+from protocols.plan import split_words
 from results import render
 from results.collect import collect
+from results.figures import KINDS, draw_all
 from results.tables import build
 
 
@@ -43,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
             action.add_argument("--write", metavar="FOLDER", default="", help="also write results.csv and results.json")
         if name in ("figures", "report"):
             action.add_argument("--to", default="", help="where to write (default: inside the folder)")
+            action.add_argument("--only", nargs="+", default=[], metavar="KIND", help=f"figures: {', '.join(KINDS)}")
         if name == "report":
             action.add_argument("--no-figures", action="store_true", help="tables only: no model is loaded")
     return out
@@ -60,16 +63,15 @@ def main(argv: list[str] | None = None) -> int:
             write_text(Path(options.write) / "results.json", render.as_json(grids))
         return 0
     if options.action == "figures":
-        from results.figures import draw_all
-
         target = Path(options.to or Path(options.folder) / "figures")
-        for path in draw_all(found, target, options.protocol):
+        for path in draw_all(found, target, options.protocol, split_words(options.only)):
             print(path)
         return 0
     from results.report import write_report
 
     target = Path(options.to or Path(options.folder) / "report.html")
-    write_report(found, options.folder, target, options.protocol, figures=not options.no_figures)
+    only = () if options.no_figures else split_words(options.only) or KINDS
+    write_report(found, options.folder, target, options.protocol, only)
     print(f"Report: {target}")
     return 0
 
