@@ -259,3 +259,32 @@ def test_download_says_what_is_in_place_and_what_a_person_must_fetch(tmp_path, c
 def test_what_is_made_here_is_not_downloaded(tmp_path, capsys):
     status, out = run(capsys, "download", "Digits", "--root", tmp_path)
     assert status == 0 and "nothing to download" in out and not list(tmp_path.iterdir())
+
+
+# -- the page that explains it -----------------------------------------------------
+
+
+def sections():
+    """{heading: text} of DATASETS.md."""
+    parts = re.split(r"^### (.+)$", (PROJECT / "DATASETS.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+@pytest.mark.parametrize("name", [n for n in datasets.list_datasets() if getattr(DATASET_REGISTRY.get(n), "files", ())])
+def test_the_page_tells_what_the_reader_declares(name):
+    reader, text = DATASET_REGISTRY.get(name), sections()[name]
+    for folder in reader.dataset_dirs or (reader.dataset_dir,):
+        assert f"{folder}/" in text
+    for number in (reader.expected.classes, reader.expected.test):
+        assert f"{number:,}" in text
+    assert f"`{reader.template}`" in text
+    for file in reader.files:
+        assert file.path in text
+        assert file.images is None or f"{file.images:,} images" in text
+        for source in file.sources:
+            assert str(source) in text
+
+
+def test_the_page_leaves_no_data_set_out():
+    text = (PROJECT / "DATASETS.md").read_text(encoding="utf-8")
+    assert [name for name in datasets.list_datasets() if name not in text] == []
