@@ -12,18 +12,17 @@ import bundled  # noqa: F401  (makes `import dassl` work)
 import contextlib
 import io
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from dassl.data.transforms import build_transform
 from torch import Tensor
 
-from anchors.features import frozen_features
 from anchors.kmeans import class_anchors
+from backbones.features import digest_images, frozen_features
 from common import tensor_cache
 from common.errors import UserError
-from common.files import digest_file, digest_json
+from datasets import ReadableImages
 
 KIND = "anchors"
 FORMAT = 1
@@ -44,27 +43,18 @@ class Anchors:
 
 def anchor_key(cfg, dataset, fingerprint: str, transform) -> dict:
     """Everything that the anchors of ``dataset.train_x`` depend on, as JSON; UserError for an unreadable image."""
-    items = dataset.train_x
-    try:
-        with ThreadPoolExecutor() as pool:  # reading is mostly waiting
-            digests = list(pool.map(lambda item: digest_file(item.impath), items))
-    except OSError as error:
-        raise UserError(
-            f"cannot read training image {error.filename}: {error.strerror}; check the data set with "
-            f"`python -m datasets check {cfg.DATASET.NAME}`"
-        ) from error
     return {
         "format": FORMAT,
         "backbone": fingerprint,
-        "images": digest_json([[digest, item.label] for digest, item in zip(digests, items)]),
-        "count": len(items),
+        "images": digest_images(dataset.train_x, strict=cfg.DATASET.BAD_IMAGES == "error"),
+        "count": len(dataset.train_x),
         "transform": str(transform),
         "per_class": cfg.TRAINER.CRAFT.ANCHORS_PER_CLASS,
         "seed": max(cfg.SEED, 0),
     }
 
 
-def static_anchors(cfg, dataset, clip, fingerprint: str, device, progress: bool = True) -> Anchors:
+def static_anchors(cfg, dataset, clip, fingerprint: str, device) -> Anchors:
     """The anchors of ``dataset.train_x`` under ``cfg``, from the cache or computed and cached.
 
     clip: frozen, float32, on ``device``. fingerprint: of its weights. Raises UserError for an unreadable image or a
@@ -87,9 +77,8 @@ def static_anchors(cfg, dataset, clip, fingerprint: str, device, progress: bool 
             "TRAINER.CRAFT.STATIC_WEIGHT 0"
         )
     workers = min(cfg.DATALOADER.NUM_WORKERS, os.cpu_count() or 1)
-    features = frozen_features(
-        clip, dataset.train_x, transform, cfg.DATALOADER.TEST.BATCH_SIZE, device, workers, progress
-    )
+    images = ReadableImages(cfg, dataset.train_x, transform=transform, is_train=True)
+    features = frozen_features(clip, images, cfg.DATALOADER.TEST.BATCH_SIZE, device, workers, "frozen features")
     centres, centre_labels = class_anchors(features, labels, key["per_class"], key["seed"])
     about = {
         "what": "static image anchors of Craft: k-means centres of L2-normalised frozen CLIP features, by class label",

@@ -39,7 +39,7 @@ def data(tmp_path):
     for number in range(8):
         path = tmp_path / f"{number}.png"
         Image.fromarray(rng.integers(0, 255, (40, 36, 3), dtype=np.uint8)).save(path)
-        items.append(SimpleNamespace(impath=str(path), label=number % 2, classname="crane"))
+        items.append(SimpleNamespace(impath=str(path), label=number % 2, classname="crane", domain=0))
     return SimpleNamespace(train_x=items, num_classes=2, lab2cname={0: "crane", 1: "crane"})
 
 
@@ -91,7 +91,7 @@ def test_more_anchors_are_kmeans_centres(clip, data):
 
 def test_found_again_by_key_and_never_stale(clip, data, monkeypatch):
     first = compute(clip, data)
-    monkeypatch.setattr(anchors, "frozen_features", lambda *a: pytest.fail("computed although cached"))
+    monkeypatch.setattr(anchors, "frozen_features", lambda *_, **__: pytest.fail("computed although cached"))
     again = compute(clip, data)
     assert again.cached and again.key == first.key and torch.equal(again.features, first.features)
     monkeypatch.undo()

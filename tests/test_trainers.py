@@ -235,3 +235,21 @@ def test_checkpoint_holds_no_clip(tmp_path):
     learned = metrics(tmp_path)["parameters"]
     assert size < 4 * learned + 20_000
     assert 4 * sum(p.numel() for p in load_clip("demo").parameters()) > 20 * size
+
+
+@pytest.mark.parametrize("name", ["CoOp", "CoCoOp"])
+def test_cached_image_features_change_nothing(name, tmp_path, monkeypatch):
+    """Test features kept on disk, found there, or not kept at all: the same run."""
+    monkeypatch.setenv("CRAFT_CACHE", str(tmp_path / "cache"))
+    select = ["TEST.FINAL_MODEL", "best_val", "OPTIM.MAX_EPOCH", 2]
+    assert run(tmp_path / "kept", name, overrides=select) == 0
+    kept = sorted((tmp_path / "cache" / "images").iterdir())
+    assert len(kept) == 2  # val and test
+    assert run(tmp_path / "found", name, overrides=select) == 0
+    assert sorted((tmp_path / "cache" / "images").iterdir()) == kept
+    assert metrics(tmp_path / "kept") | {"seconds": 0} == metrics(tmp_path / "found") | {"seconds": 0}
+    assert run(tmp_path / "plain", name, overrides=["TEST.CACHE_FEATURES", False, "OPTIM.MAX_EPOCH", 2]) == 0
+    assert run(tmp_path / "last", name, overrides=["OPTIM.MAX_EPOCH", 2]) == 0
+    plain, last = metrics(tmp_path / "plain"), metrics(tmp_path / "last")
+    assert plain["history"] == last["history"]
+    assert plain["results"]["test"]["accuracy"] == pytest.approx(last["results"]["test"]["accuracy"], abs=0.3)

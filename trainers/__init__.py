@@ -29,4 +29,5 @@ def extend_cfg(cfg) -> None:
     for host in HOSTS.values():
         cfg.TRAINER[host.node] = CfgNode(dict(host.defaults))
     cfg.TRAINER.CRAFT = CfgNode(dict(CRAFT_DEFAULTS))
+    cfg.TEST.CACHE_FEATURES = True  # keep test images' features on disk where no prompt changes them
     cfg.TEST.METRIC = "accuracy"  # selects the model under TEST.FINAL_MODEL best_val

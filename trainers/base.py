@@ -13,15 +13,18 @@ import time
 
 import torch
 from clip.model import convert_weights
+from dassl.data import DataManager
 from dassl.engine import TrainerX
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor
 from tqdm import tqdm
 
 from backbones import fingerprint, load_clip
+from backbones.features import digest_images, frozen_features
+from common import tensor_cache
 from common.errors import UserError
 from common.files import write_json
-from datasets import template_for
+from datasets import ReadableImages, template_for
 from trainers import checkpoints
 from trainers.group_evaluator import GroupClassification, check_selection, choose_evaluator, groups_of
 from trainers.learner import Features
@@ -49,7 +52,12 @@ class PromptTrainer(TrainerX):
             )
 
     def build_data_loader(self) -> None:
-        super().build_data_loader()
+        dm = DataManager(self.cfg, dataset_wrapper=ReadableImages)
+        self.dm = dm
+        self.train_loader_x, self.train_loader_u = dm.train_loader_x, dm.train_loader_u
+        self.val_loader, self.test_loader = dm.val_loader, dm.test_loader
+        self.num_classes, self.num_source_domains, self.lab2cname = dm.num_classes, dm.num_source_domains, dm.lab2cname
+        self._frozen: dict[str, Tensor] = {}  # image features by split, where no prompt changes them
         #: facts of the run for metrics.json
         self.about: dict = {}
         self.results: dict[str, dict[str, float]] = {}
@@ -134,6 +142,11 @@ class PromptTrainer(TrainerX):
 
     def train(self) -> None:
         """Train for ``OPTIM.MAX_EPOCH`` epochs and test; a structure without parameters is only tested."""
+        if self.host.trainable and getattr(self.dm.dataset, "test_only", False):
+            raise UserError(
+                f"{self.cfg.DATASET.NAME} has test images only: train on another data set and evaluate here with "
+                "--eval-only --model-dir"
+            )
         if self.host.trainable:
             super().train()
         else:
@@ -240,10 +253,8 @@ class PromptTrainer(TrainerX):
         print(f"Evaluate on the *{split}* set")
         by_group = isinstance(self.evaluator, GroupClassification)
         groups = groups_of(loader.dataset.data_source) if by_group else None
-        for batch in tqdm(loader, split, leave=False, disable=not sys.stderr.isatty()):
-            images, labels = self.parse_batch_test(batch)
-            extra = (groups[batch["index"]],) if by_group else ()
-            self.evaluator.process(self.model_inference(images), labels, *extra)
+        for logits, labels, index in self._predictions(loader, split):
+            self.evaluator.process(logits, labels, *((groups[index],) if by_group else ()))
         self.results[split] = dict(self.evaluator.evaluate())
         for name, value in self.results[split].items():
             if isinstance(value, float | int):
@@ -255,6 +266,43 @@ class PromptTrainer(TrainerX):
                 + ", ".join(self.results[split])
             )
         return self.results[split][metric]
+
+    def _predictions(self, loader, split: str):
+        """(logits, labels, indices) of every batch of ``loader``, with progress on a terminal."""
+        if not self.cfg.TEST.CACHE_FEATURES or self.model.learns_vision or self.cfg.DATASET.BAD_IMAGES != "error":
+            for batch in tqdm(loader, split, leave=False, disable=not sys.stderr.isatty()):
+                images, labels = self.parse_batch_test(batch)
+                yield self.model_inference(images), labels, batch["index"]
+            return
+        features = self._frozen_images(loader, split)
+        labels = torch.tensor([item.label for item in loader.dataset.data_source])
+        for index in torch.arange(len(features)).split(loader.batch_size):
+            with torch.autocast(**self.autocast):
+                out = self.model.from_image(features[index].to(self.device))
+            yield out.logits, labels[index].to(self.device), index
+
+    def _frozen_images(self, loader, split: str) -> Tensor:
+        """(N, e) features of a split that no prompt changes: computed once, shared between runs through the cache."""
+        if split not in self._frozen:
+            images = loader.dataset
+            key = {
+                "format": 1,
+                "backbone": self.fingerprint,
+                "precision": self.precision,
+                "images": digest_images(images.data_source),
+                "transform": str(images.transform),
+            }
+
+            def compute() -> dict[str, Tensor]:
+                with torch.autocast(**self.autocast):
+                    features = frozen_features(
+                        self.clip, images, loader.batch_size, self.device, loader.num_workers, f"{split} features"
+                    )
+                return {"features": features}
+
+            about = {"dataset": self.cfg.DATASET.NAME, "split": split, "images": len(images)}
+            self._frozen[split] = tensor_cache.remember("images", key, compute, about)["features"]
+        return self._frozen[split]
 
     def write_metrics(self) -> None:
         """``metrics.json`` in the output folder: settings that name the run, results by split, the loss history."""

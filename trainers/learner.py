@@ -131,7 +131,10 @@ class PromptLearner(nn.Module):
 
     def forward(self, images: Tensor) -> Features:
         """images: (B, 3, H, W), normalised with CLIP's mean and deviation."""
-        image = self.encode_image(images)
+        return self.from_image(self.encode_image(images))
+
+    def from_image(self, image: Tensor) -> Features:
+        """The features of a batch whose image features (B, e) are known already."""
         text = self.encode_text(image)
         scale = self.clip.logit_scale.exp().float()
         with torch.autocast(image.device.type, enabled=False):
