@@ -41,12 +41,12 @@ class GroupClassification(Classification):
     def __init__(self, cfg, lab2cname=None, group_names: Sequence[str] | None = None, group_counts=None, **kwargs):
         super().__init__(cfg, lab2cname=lab2cname, **kwargs)
         self.group_names, self.group_counts = group_names, group_counts or {}
-        self._total: Counter[int] = Counter()
-        self._hits: Counter[int] = Counter()
+        self._group_total: Counter[int] = Counter()
+        self._group_hits: Counter[int] = Counter()
 
     def reset(self):
         super().reset()
-        self._total, self._hits = Counter(), Counter()
+        self._group_total, self._group_hits = Counter(), Counter()
 
     def process(self, mo: Tensor, gt: Tensor, groups: Tensor | None = None):
         """Take in logits ``mo`` (B, C), labels ``gt`` (B,) and the group of each image (B,), int64."""
@@ -58,8 +58,8 @@ class GroupClassification(Classification):
         super().process(mo, gt)
         hits = (mo.argmax(dim=1) == gt).cpu()
         groups = groups.cpu()
-        self._total.update(groups.tolist())
-        self._hits.update(groups[hits].tolist())
+        self._group_total.update(groups.tolist())
+        self._group_hits.update(groups[hits].tolist())
 
     def evaluate(self) -> dict:
         results = super().evaluate()
@@ -69,9 +69,9 @@ class GroupClassification(Classification):
                 "name": self.group_names[group] if self.group_names else f"group {group}",
                 "n": total,
                 "train": self.group_counts.get(group, 0),
-                "accuracy": 100.0 * self._hits[group] / total,
+                "accuracy": 100.0 * self._group_hits[group] / total,
             }
-            for group, total in sorted(self._total.items())
+            for group, total in sorted(self._group_total.items())
         ]
         worst = min(table, key=lambda row: row["accuracy"])
         weight = sum(row["train"] for row in table)
