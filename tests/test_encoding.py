@@ -137,3 +137,21 @@ def test_what_cannot_be_encoded_says_so(vit, resnet):
     deep = [torch.randn(1, vit.token_embedding.weight.shape[1])] * 3
     with pytest.raises(UserError, match="do not fit a text tower of 3 layers"):
         encode_text(vit, TokenTable(vit, rows).prompts(torch.randn(1, deep[0].shape[1]), deep))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 9])
+def test_chunks_of_texts_change_nothing(vit, chunk):
+    """Texts computed a few at a time, and again on the way back: the same features and gradients."""
+    names = ["one", "twenty two", "three", "a very much longer name", "five"]
+    table = TokenTable(vit, prompt_rows(vit, names, "X X", 2, "front"))
+    width = vit.token_embedding.weight.shape[1]
+    context, deep = torch.randn(2, width, requires_grad=True), torch.randn(2, width, requires_grad=True)
+    whole = encode_text(vit, table.prompts(context, [deep]))
+    parts = encode_text(vit, table.prompts(context, [deep]), chunk=chunk)
+    torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-5)
+    weights = torch.randn_like(whole)
+    for got, expected in zip(
+        torch.autograd.grad((parts * weights).sum(), [context, deep]),
+        torch.autograd.grad((whole * weights).sum(), [context, deep]),
+    ):
+        torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)

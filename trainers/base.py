@@ -82,6 +82,7 @@ class PromptTrainer(TrainerX):
         node = cfg.TRAINER[self.host.node]
         self.model = self.host.learner(self.clip, classnames, node, template, self.fingerprint).to(self.device)
         self.model.float()
+        self.model.text_chunk = cfg.TRAINER.TEXT_CHUNK
         count = sum(p.numel() for p in self.model.parameters())
         print(f"{type(self).__name__}: {count:,} learnable parameters, {len(classnames)} classes")
         self.about["parameters"] = count

@@ -61,6 +61,8 @@ class PromptLearner(nn.Module):
     unprompted), and where it needs them `extra_terms` and `end_epoch`.
     """
 
+    #: with a graph, at most so many class texts are held at a time (0: all); see `backbones.text.encode_text`
+    text_chunk = 0
     #: texts depend on the image (CoCoOp): `text_prompts` is called with the image features
     text_per_image = False
 
@@ -117,14 +119,14 @@ class PromptLearner(nn.Module):
     def encode_text(self, image: Tensor | None = None) -> Tensor:
         """(C, e) or (B, C, e), normalised float32. Outside training the features of all classes are kept."""
         if self.text_per_image:
-            return F.normalize(encode_text(self.clip, self.text_prompts(image)).float(), dim=-1)
+            return F.normalize(encode_text(self.clip, self.text_prompts(image), self.text_chunk).float(), dim=-1)
         if self._eval_text is not None:
             return self._eval_text
         prompts = self.text_prompts()
         if prompts is None:
             text = F.normalize(frozen_text_features(self.clip, self.hand_written_texts(), self.fingerprint), dim=-1)
         else:
-            text = F.normalize(encode_text(self.clip, prompts).float(), dim=-1)
+            text = F.normalize(encode_text(self.clip, prompts, self.text_chunk).float(), dim=-1)
         if prompts is None or not (self.training or torch.is_grad_enabled()):
             self._eval_text = text
         return text
