@@ -55,7 +55,14 @@ def load(name: str, root: str, options: list[str], allow_subset: bool):
     with tempfile.TemporaryDirectory(prefix="craft-datasets-") as scratch:
         if not cfg.DATASET.CACHE_DIR:
             cfg.DATASET.CACHE_DIR = scratch
-        return build_dataset(cfg)
+        try:
+            return build_dataset(cfg)
+        except (OSError, AssertionError, ValueError, KeyError) as error:
+            if issubclass(reader_of(name), datasets.PromptDataset):
+                raise
+            # Dassl's own readers complain in many ways, about missing folders and domains for the most part.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"{name} cannot be read: {reason}; see how Dassl wants it prepared") from error
 
 
 def command_list(_: argparse.Namespace) -> int:

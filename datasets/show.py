@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from common.errors import UserError
 from common.files import atomic_path
 from datasets.check import fault
-from datasets.tables import parts_of, sizes
+from datasets.tables import domain_names, parts_of, sizes
 
 CELL, GAP, MARGIN, LINE = 72, 4, 12, 20
 PAPER, INK, FAINT = "white", "black", (120, 120, 120)
@@ -53,10 +53,9 @@ def _rows(dataset, parts: dict[str, list], label: int) -> list[tuple[str, list]]
     """(what the row shows, its items) of one class: a row for each domain or group, if there are any."""
     labelled = {part: items for part, items in parts.items() if part != "train_u"}
     groups = getattr(dataset, "group_names", None)
-    domains = list(dataset.domains) if len({i.domain for items in labelled.values() for i in items}) > 1 else []
-    kind, names = ("group", groups) if groups else ("domain", domains)
+    kind, names = ("group", dict(enumerate(groups))) if groups else ("domain", domain_names(dataset))
     rows = []
-    for value, name in enumerate(names) if names else [(None, "")]:
+    for value, name in names.items() if names else [(None, "")]:
         for items in labelled.values():
             chosen = [i for i in items if i.label == label and (value is None or getattr(i, kind) == value)]
             if chosen:

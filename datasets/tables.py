@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from datasets.base import PromptDataset
+
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table with its columns aligned; numbers stand to the right."""
@@ -24,6 +26,16 @@ def parts_of(dataset) -> dict[str, list]:
     return {name: items for name, items in named.items() if items}
 
 
+def domain_names(dataset) -> dict[int, str]:
+    """{domain: name} where a loaded data set has several domains, else empty.
+
+    Dassl's own sets number source and target domains each from 0, so theirs keep their numbers.
+    """
+    found = sorted({item.domain for items in parts_of(dataset).values() for item in items})
+    known = list(dataset.domains) if isinstance(dataset, PromptDataset) else []
+    return {d: known[d] if d < len(known) else str(d) for d in found} if len(found) > 1 else {}
+
+
 def sizes(dataset) -> dict[str, list[list[object]]]:
     """Rows [name, images in each part …] by "class", "domain" and "group"; the latter where there are several.
 
@@ -31,10 +43,8 @@ def sizes(dataset) -> dict[str, list[list[object]]]:
     """
     parts = parts_of(dataset)
     named: dict[str, dict[int, str]] = {"class": dict(sorted(dataset.lab2cname.items()))}
-    domains = sorted({item.domain for items in parts.values() for item in items})
-    if len(domains) > 1:
-        known = list(dataset.domains)
-        named["domain"] = {d: known[d] if d < len(known) else str(d) for d in domains}
+    if domains := domain_names(dataset):
+        named["domain"] = domains
     if group_names := getattr(dataset, "group_names", None):
         named["group"] = dict(enumerate(group_names))
     key = {"class": "label", "domain": "domain", "group": "group"}

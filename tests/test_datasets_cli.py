@@ -287,4 +287,5 @@ def test_the_page_tells_what_the_reader_declares(name):
 
 def test_the_page_leaves_no_data_set_out():
     text = (PROJECT / "DATASETS.md").read_text(encoding="utf-8")
-    assert [name for name in datasets.list_datasets() if name not in text] == []
+    ours = [n for n in datasets.list_datasets() if DATASET_REGISTRY.get(n).__module__.startswith("datasets.")]
+    assert len(ours) >= 20 and [name for name in ours if name not in text] == []
