@@ -58,10 +58,11 @@ class PromptSRCLearner(ivlp.IVLPLearner):
         """L1 distances to the frozen text and image features; KL(frozen ‖ prompted) of the predictions over all
         B·C entries, as published."""
         frozen = self.frozen_image(images)
-        frozen_logits = out.scale * frozen @ self.target.t()
-        divergence = F.kl_div(
-            out.logits.log_softmax(dim=1), frozen_logits.log_softmax(dim=1), reduction="sum", log_target=True
-        )
+        with torch.autocast(images.device.type, enabled=False):  # as exact as the prompted logits
+            frozen_logits = out.scale * frozen @ self.target.t()
+            divergence = F.kl_div(
+                out.logits.log_softmax(dim=1), frozen_logits.log_softmax(dim=1), reduction="sum", log_target=True
+            )
         return {
             "scl_text": self.node.TEXT_LOSS_WEIGHT * F.l1_loss(out.text, self.target),
             "scl_image": self.node.IMAGE_LOSS_WEIGHT * F.l1_loss(out.image, frozen),
