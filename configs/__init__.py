@@ -141,11 +141,21 @@ def _number(text: str):
 # -- command line -----------------------------------------------------------------------------------------------------
 
 
+class _Parser(argparse.ArgumentParser):
+    """Answers a misspelt option with the nearest ones instead of the whole usage."""
+
+    def error(self, message: str):
+        wrong = next((word for word in message.split() if word.startswith("--")), None)
+        if message.startswith("unrecognized") and wrong:
+            self.exit(
+                2, f"error: unknown option {wrong}; did you mean: {nearest(wrong, self._option_string_actions)}?\n"
+            )
+        super().error(message)
+
+
 def parser(description: str, default_trainer: str = "") -> argparse.ArgumentParser:
     """CoOp's options, for every command that takes a run's settings."""
-    out = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    out = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     add = out.add_argument
     add("--root", default="", help="folder that holds the data sets")
     add("--output-dir", default="", help="folder of this run (default: output/<dataset>/<trainer>/seed<N>)")

@@ -176,3 +176,10 @@ def test_strings_stay_strings():
     assert cfg.DATASET.ROOT == "747" and cfg.TRAINER.COOP.CTX_INIT == "a photo of a"
     cfg = setup("--trainer", "CoOpCraft", "TRAINER.CRAFT.MMD_VARIANCES", "(1.0, 2.0)", "DATASET.SOURCE_DOMAINS", "a,b")
     assert cfg.TRAINER.CRAFT.MMD_VARIANCES == (1.0, 2.0) and cfg.DATASET.SOURCE_DOMAINS == ("a", "b")
+
+
+def test_a_misspelt_option_is_answered_with_the_nearest(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        setup("--trainr", "CoOp")
+    assert stopped.value.code == 2
+    assert "unknown option --trainr; did you mean: --trainer" in capsys.readouterr().err
