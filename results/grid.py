@@ -13,6 +13,11 @@ CRAFT = ("CraftOOD", "Craft")
 LESS_IS_BETTER = {"gap"}
 
 
+def count_shots(count: int) -> str:
+    """``1 shot``, ``4 shots``."""
+    return f"{count} shot" + ("s" if count > 1 else "")
+
+
 @dataclass
 class Grid:
     """A table. values: by row and column, seed -> per cent. published: in columns of their own. compare: pairs

@@ -117,8 +117,8 @@ def _grid(grid: Grid) -> str:
     out = [f"<h3>{_e(grid.title)}</h3>", f'<p class="soft">{render.LEGEND}; best mean in bold</p>']
     out.append(_table(header, rows).replace(bold, "<b>").replace(unbold, "</b>"))
     header, rows = render.difference_rows(grid)
-    if rows:
-        out.append(_table(header, rows))
+    if rows:  # the interval below its mean: half as wide
+        out.append(_table(header, rows).replace(" [", "<br>["))
     notes = "".join(f"<li>{_e(line)}</li>" for line in render.remarks(grid))
     return "".join(out) + (f"<ul>{notes}</ul>" if notes else "")
 
@@ -143,8 +143,8 @@ def _picture(stem: str, content: bytes) -> str:
     width = int.from_bytes(content[16:20], "big") // 2  # a PNG's header; drawn at twice a screen's resolution
     name = stem.replace("_", " ")
     return (
-        f'<figure><img width="{width}" alt="{_e(name)}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{_e(caption)}</figcaption></figure>"
+        f'<figure><div class="scroll"><img width="{width}" style="min-width:min({width}px, 40rem)" alt="{_e(name)}" '
+        f'src="data:image/png;base64,{data}"></div><figcaption>{_e(caption)}</figcaption></figure>'
     )
 
 

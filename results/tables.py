@@ -8,7 +8,7 @@ from common.errors import UserError, unknown
 from protocols.catalogue import PROTOCOLS
 from results import stats
 from results.collect import Result
-from results.grid import Filler, Grid, host_of
+from results.grid import Filler, Grid, count_shots, host_of
 from results.published import claims
 
 ABLATION = {
@@ -64,7 +64,7 @@ def _groups_of(results: list[Result], *keys: str) -> dict[tuple, list[Result]]:
 
 
 def _title(protocol: str, what: str, shots: int = 0) -> str:
-    return f"{protocol}: {what}" + (f", {shots} shots" if shots else "")
+    return f"{protocol}: {what}" + (f", {count_shots(shots)}" if shots else "")
 
 
 # -- the protocols ----------------------------------------------------------------------------------------------------
@@ -139,20 +139,16 @@ def _few_shot(results: list[Result]) -> list[Grid]:
     fillers = []
     for (dataset,), group in _groups_of(members, "dataset").items():
         filler = Filler("few_shot", _title("few_shot", dataset), group)
-        filler.grid.columns = [_shots(k) for k in shots if any(result.shots == k for result in group)]
+        filler.grid.columns = [count_shots(k) for k in shots if any(result.shots == k for result in group)]
         for result in group:
-            filler.add(result, _shots(result.shots))
+            filler.add(result, count_shots(result.shots))
         filler.sort()
-        filler.close(metrics={_shots(k): (dataset, f"{k} shots") for k in shots})
+        filler.close(metrics={count_shots(k): (dataset, f"{k} shots") for k in shots})
         fillers.append((dataset, filler))
     grids = [filler.grid for _, filler in fillers]
     if len(fillers) > 1:
-        grids.append(_average("few_shot", fillers, [_shots(k) for k in shots]).close())
+        grids.append(_average("few_shot", fillers, [count_shots(k) for k in shots]).close())
     return grids
-
-
-def _shots(count: int) -> str:
-    return f"{count} shot" + ("s" if count > 1 else "")
 
 
 def _across(protocol: str, results: list[Result], phase: str, source: bool) -> list[Grid]:
@@ -181,7 +177,8 @@ def _across(protocol: str, results: list[Result], phase: str, source: bool) -> l
                 metrics["average"] = ("average", "accuracy")
         filler.sort()
         grids.append(filler.close(metrics=metrics))
-        grid.notes += claims(protocol)
+        if not all(name.startswith("Digits") for name in names):
+            grid.notes += claims(protocol)
     return grids
 
 
@@ -212,7 +209,8 @@ def _groups(results: list[Result]) -> list[Grid]:
         known = {"average": (dataset, "average"), "worst group": (dataset, "worst_group_accuracy")}
         grids.append(filler.close(metrics={c: known[c] for c in filler.grid.columns if c in known}))
         filler.grid.notes.append("average: groups weighted by their share of training images; gap = average − worst")
-        filler.grid.notes += claims("group_robustness")
+        if not dataset.startswith("Digits"):
+            filler.grid.notes += claims("group_robustness")
     return grids
 
 

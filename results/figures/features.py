@@ -5,21 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from common.errors import UserError
 from results.collect import Result
 from results.figures import models, style
 from results.figures.numbers import slug
-from results.grid import host_of, order
+from results.grid import count_shots, host_of, order
 
-SAMPLES, CLASSES, SEED = 600, 10, 0
+SAMPLES, CLASSES, SEED = 400, 10, 0
 
 
 def pairs_of(results: list[Result]) -> list[tuple[Result, list[Result]]]:
-    """(host's run, [Craft's runs]) that differ in Craft alone: same data set, shots and seed; the smallest seed each.
+    """(host's run, [Craft's runs]) that differ in Craft alone: same data set, shots and seed.
 
-    From training runs only: they hold the learned prompts.
+    One pair a data set and host, with the most shots and the smallest seed. From training runs only: they hold the
+    learned prompts.
     """
     found: dict[tuple, dict[str, Result]] = {}
     for result in results:
@@ -31,10 +33,10 @@ def pairs_of(results: list[Result]) -> list[tuple[Result, list[Result]]]:
             phase, variant = result.phase, result.trainer
         elif variant not in ("host", "both", "all"):
             continue
-        key = (phase, result.dataset, result.shots, result.config, host_of(result.trainer))
-        found.setdefault((key, result.seed), {})[variant] = result
+        key = (phase, result.dataset, result.config, host_of(result.trainer))
+        found.setdefault((key, -result.shots, result.seed), {})[variant] = result
     chosen: dict[tuple, tuple[Result, list[Result]]] = {}
-    for (key, _), runs in sorted(found.items(), key=lambda pair: (str(pair[0][0]), pair[0][1])):
+    for (key, *_), runs in sorted(found.items()):
         hosts = [run for run in runs.values() if run.trainer == key[-1]]
         crafts = sorted((run for run in runs.values() if run.trainer != key[-1]), key=lambda run: order(run.trainer))
         if hosts and crafts and key not in chosen:
@@ -43,7 +45,7 @@ def pairs_of(results: list[Result]) -> list[tuple[Result, list[Result]]]:
 
 
 def _title(host: Result) -> str:
-    return f"{host.phase.partition('/')[0]}, {host.dataset}, {host.shots} shots, seed {host.seed}"
+    return f"{host.phase.partition('/')[0]}, {host.dataset}, {count_shots(host.shots)}, seed {host.seed}"
 
 
 def _draw(items: list, labels: list[int], count: int) -> list:
@@ -136,7 +138,7 @@ def channels(pairs: list[tuple[Result, list[Result]]], target: Path) -> list[Pat
         data = runs[0][1].dm.dataset
         if not data.val:
             continue
-        runs.append((f"oracle ({host.trainer})", models.oracle(host, target / "oracle")))
+        runs.append((f"oracle ({host.trainer})", models.oracle(host)))
         vision = runs[0][1].model.learns_vision
         ratios = {}
         for name, trainer in runs:
@@ -155,6 +157,7 @@ def channels(pairs: list[tuple[Result, list[Result]]], target: Path) -> list[Pat
                 share = np.arange(1, len(sizes) + 1) / len(sizes)
                 label = f"{name}: median {np.median(sizes):.2f}"
                 axes[0, 1].step(sizes, share, where="post", label=label, linewidth=1.4, **look)
+            axes[0, 0].xaxis.set_major_locator(MaxNLocator(5))
             axes[0, 0].set_xlabel("log2 importance in target / in source")
             axes[0, 0].set_ylabel("channels")
             axes[0, 1].set_xlabel("|log2 ratio|")

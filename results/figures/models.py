@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from common.errors import UserError
-from common.files import digest_json
+from common.files import cache_dir, digest_json
 from protocols import identity
 from results.collect import Result
 from results.grid import host_of
@@ -77,11 +77,11 @@ def zero_shot(result: Result):
     return _quietly(configuration(result.record, "ZeroshotCLIP"))
 
 
-def oracle(result: Result, keep: Path):
+def oracle(result: Result):
     """The run's host trained on the labelled images of both domains: what nobody has, and what bounds the rest.
 
-    Only for figures. It is kept below ``keep`` under a key of everything it depends on. UserError where the run's data
-    have no images of the target.
+    Only for figures. It is kept in the user's cache under a key of everything it depends on. UserError where the
+    run's data have no images of the target.
     """
     from dassl.data.data_manager import build_data_loader
     from dassl.data.transforms import build_transform
@@ -95,7 +95,7 @@ def oracle(result: Result, keep: Path):
         "data": result.record["identity"]["data"],
         "oracle": 1,
     }
-    folder = keep / digest_json(key)[:16]
+    folder = cache_dir("oracles", digest_json(key)[:16])
     cfg.defrost()
     cfg.OUTPUT_DIR = str(folder)
     cfg.freeze()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from matplotlib.ticker import MaxNLocator
+
 from results import stats
 from results.collect import Result
 from results.figures import style
-from results.grid import Grid, host_of, order
+from results.grid import Grid, count_shots, host_of, order
+from results.tables import ABLATION
 
 ALIGNMENT = ("cross_entropy", "static", "stochastic", "mmd")
 
@@ -87,9 +90,9 @@ def few_shot(grids: list[Grid], target: Path) -> list[Path]:
             continue
         with style.sheet(target, slug(grid.title), 1, 1, 4.6, 3.3, paths) as (_, axes):
             panel = axes[0, 0]
-            shots = [int(column.split()[0]) for column in grid.columns]
+            counts = [int(column.split()[0]) for column in grid.columns]
             for number, row in enumerate(grid.rows):
-                points = [(k, s) for k, column in zip(shots, grid.columns) if (s := grid.summary(row, column))]
+                points = [(k, s) for k, column in zip(counts, grid.columns) if (s := grid.summary(row, column))]
                 panel.errorbar(
                     # Methods stand side by side, or their error bars would hide each other.
                     [k * (1 + 0.03 * (number - (len(grid.rows) - 1) / 2)) for k, _ in points],
@@ -103,7 +106,7 @@ def few_shot(grids: list[Grid], target: Path) -> list[Path]:
                     label=row,
                 )
             panel.set_xscale("log", base=2)
-            panel.set_xticks(shots, [str(k) for k in shots])
+            panel.set_xticks(counts, [str(k) for k in counts])
             panel.minorticks_off()
             panel.set_xlabel("shots (images a class)")
             panel.set_ylabel("accuracy (%)")
@@ -123,15 +126,18 @@ def loss_curves(results: list[Result], target: Path) -> list[Path]:
             phase = result.phase.partition("/")[0] if result.phase.startswith("ablation") else result.phase
             groups.setdefault((phase, result.dataset, result.shots, host_of(result.trainer)), []).append(result)
     paths: list[Path] = []
-    for (phase, dataset, shots, host), members in groups.items():
+    for (phase, dataset, count, host), members in groups.items():
         lines: dict[str, list[Result]] = {}
-        for result in members:
-            name = result.phase.rpartition("/")[2] if phase == "ablation" else result.trainer
-            lines.setdefault(name, []).append(result)
+        if phase == "ablation":
+            for variant, name in ABLATION.items():
+                lines[name] = [result for result in members if result.phase == f"ablation/{variant}"]
+        else:
+            for result in sorted(members, key=lambda result: order(result.trainer)):
+                lines.setdefault(result.trainer, []).append(result)
         terms = [name for name in ALIGNMENT if any(name in r.history[0] for r in members)]
         own = {name for r in members for name in r.history[0]} - {"epoch", "lr", "loss", *ALIGNMENT}
         terms += sorted(own)
-        title = f"losses: {phase} {dataset} {host}, {shots} shots"
+        title = f"losses: {phase} {dataset} {host}, {count_shots(count)}"
         with style.sheet(target, slug(title), 1, len(terms), 2.7 * len(terms) + 0.6, 2.9, paths) as (figure, axes):
             for panel, term in zip(axes[0], terms):
                 for number, (name, runs) in enumerate(lines.items()):
@@ -148,6 +154,7 @@ def loss_curves(results: list[Result], target: Path) -> list[Path]:
                     panel.fill_between(epochs, low, high, color=style.colour(number), alpha=0.15, linewidth=0)
                 panel.set_title(term.replace("_", " "))
                 panel.set_xlabel("epoch")
+                panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes[0, 0].set_ylabel("loss term, weighted")
             handles = {label: handle for panel in axes[0] for handle, label in zip(*panel.get_legend_handles_labels())}
             figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
