@@ -1,7 +1,7 @@
 """The trainer that every prompt structure shares, on Dassl's TrainerX.
 
-Building (one frozen CLIP, the structure's learner, optimiser), the training loop with its progress and its log, test,
-checkpoints that hold only what was learned, and going on after an interruption. What is particular to a structure
+Building (one frozen CLIP, the structure's learner, optimiser), and the training loop with its progress and its log.
+Testing is in `trainers.testing`, what stays on disk in `trainers.checkpoints`. What is particular to a structure
 lives in its `PromptLearner`; what is particular to Craft in `trainers.craft_trainer`.
 """
 
@@ -20,20 +20,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from backbones import fingerprint, load_clip
-from backbones.features import digest_images, frozen_features
-from common import tensor_cache
 from common.errors import UserError
 from common.files import write_json
 from datasets import ReadableImages, template_for
 from trainers import checkpoints
-from trainers.group_evaluator import GroupClassification, check_selection, choose_evaluator, groups_of
+from trainers.group_evaluator import check_selection, choose_evaluator
 from trainers.learner import Features
+from trainers.testing import Testing
 
 PRECISIONS = ("fp32", "fp16", "amp", "amp_bf16")
 MODEL = "prompt_learner"  # the name under which Dassl knows the model, and its folder in the output
 
 
-class PromptTrainer(TrainerX):
+class PromptTrainer(Testing, TrainerX):
     """Trains one prompt structure; `host` (set by `trainers.registry.register_host`) says which."""
 
     host = None
@@ -231,79 +230,6 @@ class PromptTrainer(TrainerX):
         if epoch == self.max_epoch or (frequency > 0 and epoch % frequency == 0):
             self.save_model(self.epoch, self.output_dir)
         checkpoints.save_state(self)
-
-    # -- test -----------------------------------------------------------------------------------------------------
-
-    def model_inference(self, images: Tensor) -> Tensor:
-        """(B, C) logits."""
-        with torch.autocast(**self.autocast):
-            return self.model(images).logits
-
-    @torch.no_grad()
-    def test(self, split: str | None = None) -> float:
-        """Evaluate on ``val`` or ``test`` (default TEST.SPLIT; ``test`` where there is no ``val``).
-
-        Returns the metric that selects models: TEST.METRIC of the evaluator's results.
-        """
-        self.set_model_mode("eval")
-        self.evaluator.reset()
-        split = split or self.cfg.TEST.SPLIT
-        if split != "val" or self.val_loader is None:
-            split = "test"
-        loader = self.val_loader if split == "val" else self.test_loader
-        print(f"Evaluate on the *{split}* set")
-        by_group = isinstance(self.evaluator, GroupClassification)
-        groups = groups_of(loader.dataset.data_source) if by_group else None
-        for logits, labels, index in self._predictions(loader, split):
-            self.evaluator.process(logits, labels, *((groups[index],) if by_group else ()))
-        self.results[split] = dict(self.evaluator.evaluate())
-        for name, value in self.results[split].items():
-            if isinstance(value, float | int):
-                self.write_scalar(f"{split}/{name}", value, self.epoch)
-        metric = self.cfg.TEST.METRIC
-        if metric not in self.results[split]:
-            raise UserError(
-                f"TEST.METRIC is {metric!r}, which this evaluator does not give; it gives "
-                + ", ".join(self.results[split])
-            )
-        return self.results[split][metric]
-
-    def _predictions(self, loader, split: str):
-        """(logits, labels, indices) of every batch of ``loader``, with progress on a terminal."""
-        if not self.cfg.TEST.CACHE_FEATURES or self.model.learns_vision or self.cfg.DATASET.BAD_IMAGES != "error":
-            for batch in tqdm(loader, split, leave=False, disable=not sys.stderr.isatty()):
-                images, labels = self.parse_batch_test(batch)
-                yield self.model_inference(images), labels, batch["index"]
-            return
-        features = self._frozen_images(loader, split)
-        labels = torch.tensor([item.label for item in loader.dataset.data_source])
-        for index in torch.arange(len(features)).split(loader.batch_size):
-            with torch.autocast(**self.autocast):
-                out = self.model.from_image(features[index].to(self.device))
-            yield out.logits, labels[index].to(self.device), index
-
-    def _frozen_images(self, loader, split: str) -> Tensor:
-        """(N, e) features of a split that no prompt changes: computed once, shared between runs through the cache."""
-        if split not in self._frozen:
-            images = loader.dataset
-            key = {
-                "format": 1,
-                "backbone": self.fingerprint,
-                "precision": self.precision,
-                "images": digest_images(images.data_source),
-                "transform": str(images.transform),
-            }
-
-            def compute() -> dict[str, Tensor]:
-                with torch.autocast(**self.autocast):
-                    features = frozen_features(
-                        self.clip, images, loader.batch_size, self.device, loader.num_workers, f"{split} features"
-                    )
-                return {"features": features}
-
-            about = {"dataset": self.cfg.DATASET.NAME, "split": split, "images": len(images)}
-            self._frozen[split] = tensor_cache.remember("images", key, compute, about)["features"]
-        return self._frozen[split]
 
     def write_metrics(self) -> None:
         """``metrics.json`` in the output folder: settings that name the run, results by split, the loss history."""
