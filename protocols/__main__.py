@@ -16,7 +16,7 @@ import re
 import sys
 
 from common.errors import UserError, entry_point
-from protocols import record
+from protocols import identity, record
 from protocols.catalogue import PROTOCOLS
 from protocols.plan import Run, Sweep, numbers, plan, protocol_named, split_words
 
@@ -109,12 +109,14 @@ def grid(runs: list[Run]) -> list[str]:
     """A line a row of runs, a column a seed, and below it the reasons of failures."""
     seeds = sorted({run.seed for run in runs})
     rows: dict[str, dict[int, str]] = {}
-    reasons = []
+    reasons, code = [], identity.code_digest()
     for run in runs:
         state = record.state_of(run.folder)
         short = {"not started": "-", "failed": "FAILED"}.get(state.name, state.name)
         if state.name in ("interrupted", "running") and state.epochs:
             short = f"{state.name} {state.epoch}/{state.epochs}"
+        if state.name == "done" and (record.read(run.folder).get("identity") or {}).get("code") != code:
+            short = "done*"
         rows.setdefault(run.name.rpartition("/")[0], {})[run.seed] = short
         if state.name == "failed":
             reasons.append(f"FAILED {run.name}: {state.error} (log: {record.log_of(run.folder) or 'none'})")
@@ -124,6 +126,8 @@ def grid(runs: list[Run]) -> list[str]:
     for name, row in rows.items():
         cells = [row.get(seed, "").ljust(w) for seed, w in zip(seeds, columns)]
         lines.append("  ".join([name.ljust(width), *cells]).rstrip())
+    if any("done*" in row.values() for row in rows.values()):
+        reasons.append("* done by another version of the code; `run` keeps it, `run --rerun code` repeats it")
     return lines + reasons
 
 

@@ -31,16 +31,15 @@ CAPTIONS = {
     "predictions": "Test images whose true class gained or lost most from host to Craft, chosen by that rule.",
 }
 #: what a reader asks for first
-SETTINGS = (
-    "MODEL.BACKBONE.NAME",
-    "DATASET.NUM_SHOTS",
-    "OPTIM.MAX_EPOCH",
-    "OPTIM.LR",
-    "DATALOADER.TRAIN_X.BATCH_SIZE",
-    "TRAINER.CRAFT.STATIC_WEIGHT",
-    "TRAINER.CRAFT.STOCHASTIC_WEIGHT",
-    "TRAINER.CRAFT.MMD_WEIGHT",
-)
+SETTINGS = {
+    "MODEL.BACKBONE.NAME": "backbone",
+    "OPTIM.MAX_EPOCH": "epochs",
+    "OPTIM.LR": "lr",
+    "DATALOADER.TRAIN_X.BATCH_SIZE": "batch",
+    "TRAINER.CRAFT.STATIC_WEIGHT": "w static",
+    "TRAINER.CRAFT.STOCHASTIC_WEIGHT": "w stochastic",
+    "TRAINER.CRAFT.MMD_WEIGHT": "w mmd",
+}
 
 
 def write_report(results: list[Result], folder, target: Path, protocol: str, figures: tuple[str, ...]) -> None:
@@ -123,15 +122,14 @@ def _grid(grid: Grid) -> str:
     return "".join(out) + (f"<ul>{notes}</ul>" if notes else "")
 
 
-def _table(header: list[str], rows: Iterable[list[str]], words: int | None = None) -> str:
-    """words: the column that holds sentences."""
-
+def _table(header: list[str], rows: Iterable[list[str]]) -> str:
     def row(cells: list[str], tag: str) -> str:
-        out = []
-        for number, cell in enumerate(cells):
-            kind = "published" if "(published)" in header[number] else "words" if number == words else ""
-            out.append(f"<{tag}{f' class={kind}' if kind else ''}>{_e(cell)}</{tag}>")
-        return "<tr>" + "".join(out) + "</tr>"
+        kinds = [' class="published"' if "(published)" in name else "" for name in header]
+        return (
+            "<tr>"
+            + "".join(f"<{tag}{kind}>{_e(cell).replace('/', '/<wbr>')}</{tag}>" for kind, cell in zip(kinds, cells))
+            + "</tr>"
+        )
 
     body = "".join(row(cells, "td") for cells in rows)
     return f'<div class="scroll"><table><thead>{row(header, "th")}</thead><tbody>{body}</tbody></table></div>'
@@ -149,20 +147,18 @@ def _picture(stem: str, content: bytes) -> str:
 
 
 def _failures(results: list[Result]) -> list[str]:
-    gone = [result for result in results if result.state != "done"]
-    if not gone:
-        return []
-    rows = [[_name(r), r.state, r.detail or "–"] for r in gone]
-    parts = [_table(["run", "state", "why"], rows, words=2)]
-    for result in gone:
+    parts = []
+    for result in results:
+        if result.state == "done":
+            continue
+        why = f": {_e(result.detail)}" if result.detail else ""
+        parts.append(f'<p><b>{_e(_name(result))}</b><br><span class="bad">{_e(result.state)}</span>{why}</p>')
         log = record.log_of(result.folder)
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:] if log else []
         trace = (result.record or {}).get("traceback") or ""
         text = "\n".join([*lines, trace]).strip()
         if text:
-            parts.append(
-                f"<details><summary>{_e(_name(result))}: end of its log</summary><pre>{_e(text)}</pre></details>"
-            )
+            parts.append(f"<details><summary>end of its log</summary><pre>{_e(text)}</pre></details>")
     return parts
 
 
@@ -179,8 +175,7 @@ def _settings(results: list[Result]) -> list[str]:
             kinds.setdefault(key, []).append(result)
     if not kinds:
         return []
-    header = ["run", "seeds", *(key.rpartition(".")[2].lower().replace("_", " ") for key in SETTINGS)]
-    header += ["minutes", "peak MiB", "code"]
+    header = ["run", "shots", "seeds", *SETTINGS.values(), "minutes", "peak MiB", "code"]
     rows, details = [], []
     for (phase, dataset, shots, trainer, _), members in kinds.items():
         first = members[0]
@@ -192,7 +187,7 @@ def _settings(results: list[Result]) -> list[str]:
         codes = sorted({r.record["identity"]["code"] for r in members})
         name = f"{phase} {dataset} {trainer}"
         seeds = " ".join(str(r.seed) for r in members)
-        rows.append([name, seeds, *chosen, f"{minutes:.1f}", f"{max(peaks):.0f}", ", ".join(codes)])
+        rows.append([name, str(shots), seeds, *chosen, f"{minutes:.1f}", f"{max(peaks):.0f}", ", ".join(codes)])
         text = "\n".join(f"{key}: {value}" for key, value in sorted(identity.settled(first.record["config"]).items()))
         facts = "\n".join(f"{key}: {value}" for key, value in _facts(first).items())
         details.append(

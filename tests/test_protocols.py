@@ -110,7 +110,7 @@ def test_show_prints_what_the_shell_needs(capsys):
 def test_status_shows_the_grid(tmp_path, capsys):
     folder = tmp_path / "base2new/train_base/digits/shots_16/CoOp/demo"
     for seed, content in (
-        (1, {"state": "done"}),
+        (1, {"state": "done", "identity": {"code": "older"}}),
         (2, {"state": "started", "epoch": 7, "epochs": 50}),
         (3, {"state": "failed", "error": "the disk is full"}),
     ):
@@ -122,10 +122,11 @@ def test_status_shows_the_grid(tmp_path, capsys):
     assert lines[0].split() == ["seed", "1", "seed", "2", "seed", "3"]
     assert lines[1].split() == [
         "base2new/train_base/digits/shots_16/CoOp/demo",
-        "done",
+        "done*",
         "interrupted",
         "7/50",
         "FAILED",
     ]
     assert lines[2].split()[1:] == ["-", "-", "-"]
     assert "the disk is full" in lines[3]
+    assert "another version of the code" in lines[4]

@@ -45,7 +45,9 @@ def ablation(grids: list[Grid], target: Path) -> list[Path]:
             panel.set_xticks(range(len(pairs)), [row for row, _ in pairs])
             base = stats.summary(host)
             spread = f" ± {base.std:.1f}" if base.std is not None else ""
-            panel.set_title(f"{grid.title}\nhost: {base.mean:.1f}{spread} % over {base.n} seeds")
+            panel.set_title(
+                f"{grid.title}\nhost: {base.mean:.1f}{spread} % over {base.n} seed{'s' if base.n > 1 else ''}"
+            )
             panel.set_ylabel("difference to the host (points)")
             panel.set_xlabel("bar: mean, line: 95 % interval, dot: one seed")
     return paths
