@@ -206,7 +206,7 @@ def step(spec: dict[str, Any]) -> dict[str, Any]:
         **summary(repeat(run, spec["repeats"])),
         "peak": memory.peak() if own else None,
     }
-    if found["seconds"] < LONG / 2:  # counting costs another step
+    if found["seconds"] < LONG:  # counting costs another step
         found["flops"] = flops.count(run)
     return found
 

@@ -185,13 +185,13 @@ def figure(document: dict[str, Any], target: Path) -> None:
     FigureCanvasAgg(picture)
     panels = picture.subplots(1, 2)
     trainers = list(dict.fromkeys(t for t, _ in cases(results, "step")))
+    counts = sorted({classes for _, classes in cases(results, "step")})
     for panel, key, scale, label in (
         (panels[0], "seconds", 1.0, "seconds a training step"),
         (panels[1], "peak", 1e-9, "peak memory of the process, GB"),
     ):
         for colour, trainer in enumerate(trainers):
             for path, style in (("plain", "o--"), ("ours", "o-")):
-                counts = [c for t, c in cases(results, "step") if t == trainer]
                 found = [find(results, "step", trainer, c, path).get(key) for c in counts]
                 points = [(c, value * scale) for c, value in zip(counts, found) if value is not None]
                 if points:
@@ -200,7 +200,11 @@ def figure(document: dict[str, Any], target: Path) -> None:
         panel.grid(alpha=0.3)
         if panel.lines:
             panel.set(xscale="log", yscale="log")
+            panel.set_xticks(counts, map(str, counts))
+            panel.set_xticks([], minor=True)
             panel.legend(fontsize=8)
+        else:
+            panel.text(0.5, 0.5, "not measured", ha="center", transform=panel.transAxes)
     facts = document["facts"]
     picture.suptitle(
         f"{facts['backbone']}, batch {document['batch']}, {facts['threads']} threads, {facts['processor']}", fontsize=9
