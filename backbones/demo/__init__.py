@@ -51,8 +51,10 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
         reason = "is missing"
     except (SafetensorError, OSError, ValueError) as error:
         reason = f"cannot be read ({str(error).splitlines()[0]})"
-    raise UserError(f"the demonstration backbone's weights, {path}, {reason}: restore the file from the repository "
-                    f"(git checkout), or rebuild it with `{REBUILD}`")
+    raise UserError(
+        f"the demonstration backbone's weights, {path}, {reason}: restore the file from the repository "
+        f"(git checkout), or rebuild it with `{REBUILD}`"
+    )
 
 
 def metadata(path: Path | None = None) -> dict:
@@ -84,5 +86,7 @@ def state_dict(path: Path | None = None) -> dict[str, torch.Tensor]:
 
 
 def _foreign(path: Path) -> UserError:
-    return UserError(f"{path} is not a weights file of the demonstration backbone: restore it from the repository "
-                     f"(git checkout), or rebuild it with `{REBUILD}`")
+    return UserError(
+        f"{path} is not a weights file of the demonstration backbone: restore it from the repository "
+        f"(git checkout), or rebuild it with `{REBUILD}`"
+    )
