@@ -25,10 +25,8 @@ GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩαβγδεζηθικλ�
 CYRILLIC = "АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯабвгдежзийклмнопрстуфхцчшщъыьэюя"
 SYMBOLS = "§©®°±µ¶×÷¿¡¢£¥€™←↑→↓↔↕⇐⇒⇔∀∂∃∅∆∇∈∉∏∑√∝∞∠∧∨∩∪∫∴≈≠≡≤≥⊂⊃⊆⊇⊕⊗⊥■□▲△▼○●★♠♣♥♦♪"
 
-DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-
-# The first half reads as CLIP's captions do, the second half are templates that prompt learners start from. The
-# long ones are there so that positions beyond a dozen tokens are trained as well: sixteen context tokens need them.
+# Bare names, the wordings that prompt learners start from, and CLIP's own. The long ones are there so that positions
+# beyond a dozen tokens are trained as well: sixteen context tokens need them.
 TEMPLATES = (
     "{}",
     "{}.",

@@ -1,16 +1,15 @@
 """Train the demonstration backbone from nothing; some ten minutes on two idle cores:
 
     python -m backbones.demo.train                      # overwrites backbones/demo/weights.safetensors
-    python -m backbones.demo.train --steps 200 --out /tmp/try.safetensors
+    python -m backbones.demo.train --steps 200 --out output/try.safetensors
     python -m backbones.demo.train --evaluate           # zero-shot accuracy of the committed file, no training
 
 OpenAI's architecture (``clip.model.CLIP``) at toy size learns to match pictures of characters with their names. The
-loss is CLIP's symmetric cross-entropy, with all pairs of one character as positives: with 277 characters a batch
-holds most of them more than once. The result depends on seed, number of threads and torch's version, and on nothing
-else.
+loss is CLIP's symmetric cross-entropy, with all pairs of one character as positives: of 277 characters many are in
+a batch of 192 more than once. Same seed, number of threads and package versions: same weights.
 
-Digits written by hand are never trained on. What had to be chosen here, such as wording and number of steps, was
-chosen on some of scikit-learn's (``digit_indices("selection")``); others are for stating the result.
+Digits written by hand are never trained on. What had to be chosen here (wording, distortions, colours, batch,
+share of digits) was chosen on some of scikit-learn's (``digit_indices("selection")``); others are for stating the result.
 """
 
 from __future__ import annotations
