@@ -9,7 +9,8 @@ loss is CLIP's symmetric cross-entropy, with all pairs of one character as posit
 a batch of 192 more than once. Same seed, number of threads and package versions: same weights.
 
 Digits written by hand are never trained on. What had to be chosen here (wording, distortions, colours, batch,
-share of digits) was chosen on some of scikit-learn's (``digit_indices("selection")``); others are for stating the result.
+share of digits) was chosen on some of scikit-learn's (``digit_indices("selection")``); others are for stating the
+result.
 """
 
 from __future__ import annotations
