@@ -186,7 +186,9 @@ def test_a_csv_says_class_domain_group_and_split(folder):
 
 def test_a_csv_may_have_blank_lines_quotes_semicolons_and_a_byte_order_mark(folder):
     path = folder / "list.csv"
-    path.write_bytes('\ufeffpath;class\r\n\r\n"cat/00.jpg";cat\r\ncat/01.jpg;cat\r\nzebra/00.jpg;z\r\nzebra/01.jpg;z\r\n'.encode())
+    path.write_bytes(
+        '\ufeffpath;class\r\n\r\n"cat/00.jpg";cat\r\ncat/01.jpg;cat\r\nzebra/00.jpg;z\r\nzebra/01.jpg;z\r\n'.encode()
+    )
     assert load(folder, "ImageFolder", PATH="list.csv").classnames == ["cat", "z"]
 
 
