@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import warnings
 import zipfile
 from functools import lru_cache
 from pathlib import Path
@@ -131,7 +132,9 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         if _is_torchscript(path):
-            return torch.jit.load(path, map_location="cpu").state_dict()
+            with warnings.catch_warnings():  # deprecated, but the form in which OpenAI published its weights
+                warnings.simplefilter("ignore")
+                return torch.jit.load(path, map_location="cpu").state_dict()
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,6 +1,7 @@
 """Loading CLIP from every kind of file that people have, and what is said when the file is not right."""
 
 import hashlib
+import warnings
 
 import pytest
 import torch
@@ -27,7 +28,9 @@ def openai_archive(model, path):
     for name, value in (("input_resolution", 16), ("context_length", 77), ("vocab_size", 49408)):
         model.__dict__.pop(name, None)
         model.register_buffer(name, torch.tensor(value))
-    torch.jit.trace(model, (torch.zeros(1, 3, 16, 16), torch.zeros(1, 77, dtype=torch.long))).save(path)
+    with warnings.catch_warnings():  # tracing is deprecated and announces every branch it fixes
+        warnings.simplefilter("ignore")
+        torch.jit.trace(model, (torch.zeros(1, 3, 16, 16), torch.zeros(1, 77, dtype=torch.long))).save(path)
     return path
 
 

@@ -94,7 +94,8 @@ def test_base_prompts_are_evaluated_on_new_classes(tmp_path, capsys):
     capsys.readouterr()
     assert run(tmp_path / "new", "CoOp", *evaluate, "--load-epoch", "7", overrides=new) == 1
     assert "the folder has model.pth.tar-1: choose with --load-epoch" in capsys.readouterr().err
-    assert run(tmp_path / "csc", "CoOp", *evaluate, overrides=["TRAINER.COOP.CSC", "True"]) == 1
+    specific = ["TRAINER.COOP.CTX_INIT", "", "TRAINER.COOP.N_CTX", 4, "TRAINER.COOP.CSC", True]
+    assert run(tmp_path / "csc", "CoOp", *evaluate, overrides=specific) == 1
     assert "does not fit this trainer and its settings: ctx (4, " in capsys.readouterr().err
 
 
