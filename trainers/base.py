@@ -36,6 +36,8 @@ class PromptTrainer(Testing, TrainerX):
     """Trains one prompt structure; `host` (set by `trainers.registry.register_host`) says which."""
 
     host = None
+    #: whether a step reads an unlabelled batch beside the labelled one
+    uses_unlabelled = False
 
     # -- building -------------------------------------------------------------------------------------------------
 
@@ -164,7 +166,7 @@ class PromptTrainer(Testing, TrainerX):
     def _batches(self):
         """Tuples of batches of one epoch: labelled, or (labelled, unlabelled) where both are read; see
         TRAIN.COUNT_ITER."""
-        if not getattr(self, "uses_unlabelled", False):
+        if not self.uses_unlabelled:
             self.num_batches = len(self.train_loader_x)
             return ((batch,) for batch in self.train_loader_x)
         lengths = len(self.train_loader_x), len(self.train_loader_u)

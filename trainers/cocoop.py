@@ -7,7 +7,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from backbones import TextPrompts, TokenTable
-from trainers.context import clean, context_init, prompt_rows
+from trainers.context import context_init, context_length, prompt_rows
 from trainers.learner import PromptLearner
 from trainers.registry import register_host
 
@@ -28,7 +28,7 @@ class CoCoOpLearner(PromptLearner):
 
     def __init__(self, clip, classnames, node, template, fingerprint):
         super().__init__(clip, classnames, node, template, fingerprint)
-        n_ctx = len(clean(node.CTX_INIT).split(" ")) if node.CTX_INIT else node.N_CTX
+        n_ctx = context_length(node)
         vectors, words = context_init(clip, node.CTX_INIT, n_ctx)
         embed, hidden = clip.visual.output_dim, max(clip.visual.output_dim // 16, 1)
         self.ctx = nn.Parameter(vectors)

@@ -33,6 +33,11 @@ def fill(template: str, name: str) -> str:
     return template.replace("{}", clean(name))
 
 
+def context_length(node) -> int:
+    """Number of context tokens of CoOp and its kin: the words of CTX_INIT where given, else N_CTX."""
+    return len(clean(node.CTX_INIT).split(" ")) if node.CTX_INIT else node.N_CTX
+
+
 def context_init(clip: CLIP, ctx_init: str, n_ctx: int) -> tuple[Tensor, str]:
     """(n_ctx, d) initial context vectors, and the words that stand for them when prompts are tokenised.
 

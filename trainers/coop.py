@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from backbones import TextPrompts, TokenTable
-from trainers.context import clean, context_init, prompt_rows
+from trainers.context import INIT_STD, context_init, context_length, prompt_rows
 from trainers.learner import PromptLearner
 from trainers.registry import register_host
 
@@ -30,14 +30,14 @@ class CoOpLearner(PromptLearner):
 
     def __init__(self, clip, classnames, node, template, fingerprint):
         super().__init__(clip, classnames, node, template, fingerprint)
-        n_ctx = len(clean(node.CTX_INIT).split(" ")) if node.CTX_INIT else node.N_CTX
+        n_ctx = context_length(node)
         specific = bool(node.get("CSC", False))
         # A context given in words is one context; class-specific copies of it have nothing to tell them apart
         # at first, and CoOp ignores CSC then.
         specific = specific and not node.CTX_INIT
         vectors, words = context_init(clip, node.CTX_INIT, n_ctx)
         if specific:
-            vectors = vectors.new_empty(len(classnames), *vectors.shape).normal_(std=0.02)
+            vectors = vectors.new_empty(len(classnames), *vectors.shape).normal_(std=INIT_STD)
         self.ctx = nn.Parameter(vectors)
         position = node.get("CLASS_TOKEN_POSITION", "end")
         self.table = TokenTable(clip, prompt_rows(clip, classnames, words, n_ctx, position, specific))

@@ -21,8 +21,6 @@ from trainers.learner import Features
 class CraftTrainer(PromptTrainer):
     """A host with Craft's alignment terms ``static`` and ``stochastic``; on data with groups also GROUP_MMD."""
 
-    uses_unlabelled = False
-
     def check_cfg(self, cfg) -> None:
         super().check_cfg(cfg)
         craft_terms.check(cfg.TRAINER.CRAFT)
