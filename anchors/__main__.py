@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     from dassl.utils import set_random_seed
 
     from anchors import KIND, static_anchors
-    from backbones import fingerprint, load_clip
+    from backbones import fingerprint, load_clip, place
     from configs import parser, setup_cfg
 
     options = parser(__doc__, default_trainer="CoOpCraft").parse_args(argv)
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         set_random_seed(cfg.SEED)
     dataset = build_dataset(cfg)
     device = torch.device("cuda" if torch.cuda.is_available() and cfg.USE_CUDA else "cpu")
-    clip = load_clip(cfg.MODEL.BACKBONE.NAME).to(device)
+    clip = place(load_clip(cfg.MODEL.BACKBONE.NAME), device)
     found = static_anchors(cfg, dataset, clip, fingerprint(clip), device)
     print(f"{'found' if found.cached else 'made'}: {len(found.labels)} anchors, {found.features.shape[1]} dimensions")
     print(tensor_cache.cache_dir(KIND) / f"{found.key}.safetensors")

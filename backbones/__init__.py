@@ -9,7 +9,7 @@ with warnings.catch_warnings():  # clip imports pkg_resources, which announces i
     warnings.simplefilter("ignore")
     import clip  # noqa: F401
 
-from backbones.load import fingerprint, load_clip, resolution
+from backbones.load import fingerprint, load_clip, place, resolution
 from backbones.text import TextPrompts, TokenTable, encode_text, encode_texts
 from backbones.vision import VisionPrompts, encode_image
 
@@ -22,5 +22,6 @@ __all__ = [
     "encode_texts",
     "fingerprint",
     "load_clip",
+    "place",
     "resolution",
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from clip import clip as openai
-from clip.model import CLIP, build_model
+from clip.model import CLIP, VisionTransformer, build_model
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -88,6 +88,13 @@ def fingerprint(model: CLIP) -> str:
             state.update(value.detach().float().cpu().contiguous().numpy())
         kept = model._craft_fingerprint = state.hexdigest()
     return kept
+
+
+def place(model: CLIP, device: torch.device | str) -> CLIP:
+    """``model`` on ``device``; a ResNet's weights channel-last, as oneDNN and tensor cores read them."""
+    if not isinstance(model.visual, VisionTransformer) and torch.device(device).type in ("cpu", "cuda"):
+        model.visual.to(memory_format=torch.channels_last)
+    return model.to(device)
 
 
 def _frozen(model: CLIP) -> CLIP:

@@ -1,5 +1,7 @@
 """The encoders against CLIP's own modules: unprompted, prompted, cut texts, shared tokens, and their gradients."""
 
+import copy
+
 import pytest
 import torch
 from clip import clip as openai
@@ -7,7 +9,16 @@ from clip.model import CLIP
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backbones import TokenTable, VisionPrompts, encode_image, encode_text, encode_texts, load_clip
+from backbones import (
+    TokenTable,
+    VisionPrompts,
+    encode_image,
+    encode_text,
+    encode_texts,
+    fingerprint,
+    load_clip,
+    place,
+)
 from backbones.text import tokenize
 from common.errors import UserError
 from trainers.context import prompt_rows
@@ -155,3 +166,16 @@ def test_chunks_of_texts_change_nothing(vit, chunk):
         torch.autograd.grad((whole * weights).sum(), [context, deep]),
     ):
         torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_placed_backbones_give_the_same_features(vit, resnet):
+    """A ResNet's weights are put channel-last; its features, fingerprint and state stay what they were."""
+    for clip in (vit, resnet):
+        images = torch.randn(3, 3, 32, 32)
+        expected = clip.encode_image(images)
+        placed = place(copy.deepcopy(clip), "cpu")
+        torch.testing.assert_close(encode_image(placed, images), expected, atol=1e-5, rtol=0)
+        placed._craft_fingerprint = None
+        assert fingerprint(placed) == fingerprint(clip)
+        assert all(torch.equal(value, placed.state_dict()[key]) for key, value in clip.state_dict().items())
+    assert placed.visual.conv1.weight.is_contiguous(memory_format=torch.channels_last)
