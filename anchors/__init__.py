@@ -11,7 +11,6 @@ import bundled  # noqa: F401  (makes `import dassl` work)
 
 import contextlib
 import io
-import os
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +22,7 @@ from backbones.features import digest_images, frozen_features
 from common import tensor_cache
 from common.errors import UserError
 from datasets import ReadableImages
+from datasets.loading import within_cores
 
 KIND = "anchors"
 FORMAT = 1
@@ -76,7 +76,7 @@ def static_anchors(cfg, dataset, clip, fingerprint: str, device) -> Anchors:
             f"{cfg.DATASET.NAME}, so it can have no anchor; give it images or set "
             "TRAINER.CRAFT.STATIC_WEIGHT 0"
         )
-    workers = min(cfg.DATALOADER.NUM_WORKERS, os.cpu_count() or 1)
+    workers = within_cores(cfg).DATALOADER.NUM_WORKERS
     images = ReadableImages(cfg, dataset.train_x, transform=transform, is_train=True)
     features = frozen_features(clip, images, cfg.DATALOADER.TEST.BATCH_SIZE, device, workers, "frozen features")
     centres, centre_labels = class_anchors(features, labels, key["per_class"], key["seed"])

@@ -20,9 +20,10 @@ from clip.model import CLIP
 from torch import Tensor
 
 from backbones import fingerprint, load_clip
-from benchmarks import flops, memory, plain
+from benchmarks import flops, loading, memory, plain
 from benchmarks.names import class_names
 from common.errors import UserError, unknown
+from common.memory import peak
 from trainers import CRAFT_DEFAULTS, HOSTS
 from trainers.craft_terms import CraftTerms
 from trainers.learner import PromptLearner
@@ -204,7 +205,7 @@ def step(spec: dict[str, Any]) -> dict[str, Any]:
         "first_seconds": time.perf_counter() - started,
         "to_first_step": ready - spec["spawned"] if own and not hasattr(case.learner, "target") else None,
         **summary(repeat(run, spec["repeats"])),
-        "peak": memory.peak() if own else None,
+        "peak": peak() if own else None,
     }
     if found["seconds"] < LONG:  # counting costs another step
         found["flops"] = flops.count(run)
@@ -228,7 +229,7 @@ def evaluate(spec: dict[str, Any]) -> dict[str, Any]:
 
     run(1)
     found = summary(repeat(run, spec["repeats"]))
-    return {**found, "peak": memory.peak() if "spawned" in spec else None}
+    return {**found, "peak": peak() if "spawned" in spec else None}
 
 
 @contextmanager
@@ -309,4 +310,12 @@ def facts(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-KINDS = {"check": check, "step": step, "evaluate": evaluate, "build": build, "rate": rate, "facts": facts}
+KINDS = {
+    "check": check,
+    "step": step,
+    "evaluate": evaluate,
+    "build": build,
+    "load": loading.load,
+    "rate": rate,
+    "facts": facts,
+}

@@ -1,11 +1,9 @@
-"""Memory of this process and of this machine, and what a plain training step will need."""
+"""Memory of this machine, and what a plain training step will need."""
 
 from __future__ import annotations
 
 import os
 import platform
-import resource
-import sys
 from pathlib import Path
 
 from clip.model import CLIP
@@ -16,21 +14,6 @@ RUNTIME = 0.5e9
 # float32 numbers of width d that one block keeps for the backward pass of one token, in multiples of d: what the
 # two norms, the attention (input, queries, keys, values, output) and the MLP (with QuickGELU's products) save.
 KEPT = 20
-
-
-def peak() -> int:
-    """Bytes: the largest resident size that this process has had.
-
-    Linux keeps getrusage's ru_maxrss across exec, so that a child starts with its parent's peak; VmHWM in
-    /proc/self/status belongs to this program alone and is read where it exists.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def available() -> int:

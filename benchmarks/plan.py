@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 TRAINERS = ("MaPLeCraft", "CoOpCraft", "PromptSRCCraft")
-KINDS = ("step", "evaluate", "build")
+KINDS = ("step", "evaluate", "build", "load")
 PATHS = ("plain", "ours")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """evaluate: (trainer, classes, batches, batch). build: (trainer, classes). check_up_to: the largest number of
-    classes at which losses and gradients are compared before any time is taken."""
+    """evaluate: (trainer, classes, batches, batch). build: (trainer, classes). load: (images, batch, workers).
+    check_up_to: the largest number of classes at which losses and gradients are compared before any time is taken."""
 
     backbone: str = "random:ViT-B/16"
     classes: Sequence[int] = (10, 100, 400, 1000)
@@ -25,6 +25,7 @@ class Plan:
     batch: int = 4
     evaluate: tuple[str, int, int, int] = ("MaPLeCraft", 1000, 5, 20)
     build: tuple[str, int] = ("PromptSRCCraft", 100)
+    load: tuple[int, int, int] = (160, 32, 2)
     check_up_to: int = 100
     product: int = 4096
 
@@ -61,6 +62,10 @@ class Plan:
             for path in self.paths:
                 for state in ("cold", "cached") if path == "ours" else ("plain",):
                     yield self._spec("build", trainer=trainer, classes=classes, path=state)
+        if "load" in self.kinds:
+            images, batch, workers = self.load
+            for path in self.paths:
+                yield self._spec("load", images=images, batch=batch, workers=workers, path=path)
 
 
 #: The demonstration backbone, a few classes: seconds, for trying the command out. Its ratios mean nothing.
@@ -70,5 +75,6 @@ QUICK = Plan(
     repeats=2,
     evaluate=("MaPLeCraft", 20, 2, 4),
     build=("PromptSRCCraft", 3),
+    load=(8, 4, 1),
     product=256,
 )

@@ -22,7 +22,7 @@ def find(results: Results, kind: str, trainer: str, classes: int, path: str) -> 
 
 
 def cases(results: Results, kind: str) -> list[tuple[str, int]]:
-    """(trainer, classes) of all measurements of a kind, in their order."""
+    """(trainer, classes) of all measurements of a kind that has them, in their order."""
     return list(dict.fromkeys((r["trainer"], r["classes"]) for r in results if r["kind"] == kind))
 
 
@@ -71,7 +71,35 @@ def quantities(results: Results) -> dict[str, float]:
         for path in ("cold", "cached"):
             ours = find(results, "build", trainer, classes, path)
             found[f"build/{trainer}/{classes}/{path}"] = ratio(plain.get("seconds"), ours.get("seconds"))
+    plain, ours = (loads(results).get(path, {}) for path in ("plain", "ours"))
+    found["load"] = ratio(plain.get("seconds"), ours.get("seconds"))
     return {name: value for name, value in found.items() if value is not None}
+
+
+def loads(results: Results) -> dict[str, dict[str, Any]]:
+    """The measurements of loading, by path."""
+    return {one["path"]: one for one in results if one["kind"] == "load" and "left_out" not in one}
+
+
+def load_table(results: Results, batch: int) -> str:
+    """Images a second of both loaders, as multiples of what the fastest measured step reads too."""
+    known = loads(results)
+    steps = [one for one in results if one["kind"] == "step" and one["path"] == "ours" and "left_out" not in one]
+    fastest = min(steps, key=lambda one: one["seconds"], default=None)
+    rows = []
+    for path, one in known.items():
+        speed = one["images_per_second"]
+        multiple = ratio(speed, batch / fastest["seconds"]) if fastest else None
+        seconds = one["first_seconds"], one["seconds"]
+        rows.append([path, number(speed, 0), number(multiple, 0), *(number(value, 3) for value in seconds)])
+    one = next(iter(known.values()))
+    title = f"loading {one['images']} JPEG, batch {one['batch']}, {one['workers']} workers"
+    table = text_table([title, "images/s", "x a step's", "1st epoch s", "epoch s"], rows)
+    if fastest:
+        table += (
+            f"\na step's: {fastest['trainer']}, {fastest['classes']} classes, the fastest here, reads {batch} images"
+        )
+    return table
 
 
 def applies(document: dict[str, Any]) -> bool:
@@ -139,6 +167,8 @@ def tables(document: dict[str, Any]) -> str:
             rows.append([f"building {trainer}, {path}", classes, *_pair(plain, ours)])
     if rows:
         parts.append(text_table(["", "classes", "plain s", "ours s", "faster x"], rows))
+    if loads(results):
+        parts.append(load_table(results, document["batch"]))
     missing = [f"left out: {name_of(r)}: {r['left_out']}" for r in results if "left_out" in r]
     if missing:
         parts.append("\n".join(missing))

@@ -1,4 +1,4 @@
-"""The DATASET keys of this project, added to Dassl's, and the answer to "which text template?"."""
+"""The keys of this project about data, added to Dassl's, and the answer to "which text template?"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULT_TEMPLATE = "a photo of a {}."
 
 
 def extend_cfg(cfg) -> None:
-    """Add our DATASET keys with their defaults to a Dassl config node, in place.
+    """Add our DATASET keys, and DATALOADER.IMAGE_CACHE_MB, with their defaults to a Dassl config node, in place.
 
     SUBSAMPLE_CLASSES   "all", "base" (first half of the classes, rounded up) or "new" (the rest)
     SHOTS_PER           "class" or "group": what NUM_SHOTS counts; "group" needs items that carry a group
@@ -24,6 +24,7 @@ def extend_cfg(cfg) -> None:
                         class-balanced from the test images, as Craft's release does (transductive)
     NUM_UNLABELED       how many of them ImageNetOOD sets apart; -1: as many as there are labelled images, but at
                         most half of the target
+    IMAGE_CACHE_MB      MiB of decoded images kept in memory by a run of several epochs; 0: none
     """
     node = cfg.DATASET
     node.SUBSAMPLE_CLASSES = "all"
@@ -36,6 +37,7 @@ def extend_cfg(cfg) -> None:
     node.CACHE_DIR = ""
     node.UNLABELED = "train"
     node.NUM_UNLABELED = -1
+    cfg.DATALOADER.IMAGE_CACHE_MB = 1024
 
 
 def list_datasets() -> list[str]:

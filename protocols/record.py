@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import resource
 import shlex
 import socket
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 
 from common.errors import UserError
 from common.files import read_json, write_json
+from common.memory import peak
 from protocols import identity
 
 try:
@@ -101,6 +101,20 @@ def locked(folder: str | os.PathLike) -> bool:
     return False
 
 
+_held: set = set()  # open lock files of this process
+
+
+def _let_go() -> None:
+    """In a forked child (a loader's worker): close the lock, or it would outlive the run with the worker."""
+    for stream in _held:
+        stream.close()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     try:
@@ -122,7 +136,11 @@ def _lock(folder: Path) -> Iterator[None]:
                         f"another process is running in {folder}; wait for it or choose another --output-dir"
                     ) from None
                 time.sleep(0.3)  # somebody may only be looking
-        yield
+        _held.add(stream)
+        try:
+            yield
+        finally:
+            _held.discard(stream)
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -228,12 +246,11 @@ def _device(device) -> dict[str, Any]:
 
 def _peak_memory() -> dict[str, float]:
     """Largest resident memory of the process, and of the GPU where one was used, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    peak = {"host": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)}
+    found = {"host": round(peak() / 2**20, 1)}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        peak["cuda"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    return peak
+        found["cuda"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return found
 
 
 @contextlib.contextmanager

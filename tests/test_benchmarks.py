@@ -38,7 +38,10 @@ def test_quick_run(tmp_path, capsys):
         (t, c) for t in TRAINERS for c in (3, 5)
     }
     assert max(one["gradients"] for one in document["checks"]) <= measure.GRADIENTS
-    assert len(document["results"]) == 3 * 2 * 2 + 2 + 3
+    assert len(document["results"]) == 3 * 2 * 2 + 2 + 3 + 2
+    loaded = report.loads(document["results"])
+    assert set(loaded) == {"plain", "ours"} and "loading 8 JPEG, batch 4, 1 workers" in out
+    assert document["quantities"]["load"] == loaded["plain"]["seconds"] / loaded["ours"]["seconds"]
     assert all(one["seconds"] > 0 for one in document["results"])
     for trainer in TRAINERS:
         plain_step, ours = (report.find(document["results"], "step", trainer, 5, path) for path in ("plain", "ours"))

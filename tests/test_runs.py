@@ -1,6 +1,8 @@
 """A run's record: what it holds, and when a run is done, resumed, refused or failed."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -184,6 +186,29 @@ def test_one_process_a_folder(tmp_path, capsys):
         other.wait()
     # The lock went with its process, although nobody cleaned up.
     assert record.state_of(tmp_path).name == "not started"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_lock_goes_with_its_process_and_not_with_a_worker(tmp_path):
+    """A loader's worker outlives a killed run by seconds; the same command again must not wait for it."""
+    code = (
+        "import os, sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "from protocols import record\n"
+        "with record._lock(Path(sys.argv[1])):\n"
+        "    if not os.fork(): print(os.getpid(), flush=True)\n"
+        "    time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(identity.HOME)]
+    killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    worker = int(killed.stdout.readline())
+    try:
+        assert record.locked(tmp_path)
+        killed.kill()
+        killed.wait()
+        os.kill(worker, 0)  # it lives
+        assert not record.locked(tmp_path)
+    finally:
+        os.kill(worker, signal.SIGKILL)
 
 
 def test_a_damaged_record_is_named(tmp_path, capsys):

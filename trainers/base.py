@@ -19,10 +19,11 @@ from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor
 from tqdm import tqdm
 
-from backbones import fingerprint, load_clip
+from backbones import fingerprint, load_clip, place
 from common.errors import UserError
 from common.files import write_json
 from datasets import ReadableImages, template_for
+from datasets.loading import keep_decoded, steady, within_cores
 from trainers import checkpoints
 from trainers.group_evaluator import check_selection, choose_evaluator
 from trainers.learner import Features
@@ -53,9 +54,10 @@ class PromptTrainer(Testing, TrainerX):
             )
 
     def build_data_loader(self) -> None:
-        dm = DataManager(self.cfg, dataset_wrapper=ReadableImages)
+        dm = DataManager(within_cores(self.cfg), dataset_wrapper=ReadableImages)
         self.dm = dm
-        self.train_loader_x, self.train_loader_u = dm.train_loader_x, dm.train_loader_u
+        self.train_loader_x = steady(dm.train_loader_x)
+        self.train_loader_u = dm.train_loader_u and steady(dm.train_loader_u)
         self.val_loader, self.test_loader = dm.val_loader, dm.test_loader
         self.num_classes, self.num_source_domains, self.lab2cname = dm.num_classes, dm.num_source_domains, dm.lab2cname
         self._frozen: dict[str, Tensor] = {}  # image features by split, where no prompt changes them
@@ -76,14 +78,18 @@ class PromptTrainer(Testing, TrainerX):
                 f'set INPUT.SIZE "({size}, {size})" or leave it out'
             )
         self.fingerprint = fingerprint(clip)
-        self.clip = clip.to(self.device)
+        self.clip = place(clip, self.device)
         self.prepare(self.clip)
         self._set_precision()
         template = template_for(cfg, self.dm.dataset)
         node = cfg.TRAINER[self.host.node]
         self.model = self.host.learner(self.clip, classnames, node, template, self.fingerprint).to(self.device)
         self.model.float()
-        self.model.text_chunk = cfg.TRAINER.TEXT_CHUNK
+        if cfg.TRAINER.COMPILE and cfg.TRAINER.TEXT_CHUNK:
+            raise UserError(
+                "TRAINER.COMPILE compiles whole sets of class texts: set TRAINER.TEXT_CHUNK to 0, or COMPILE to False"
+            )
+        self.model.text_chunk, self.model.compile_blocks = cfg.TRAINER.TEXT_CHUNK, cfg.TRAINER.COMPILE
         count = sum(p.numel() for p in self.model.parameters())
         print(f"{type(self).__name__}: {count:,} learnable parameters, {len(classnames)} classes")
         self.about["parameters"] = count
@@ -160,8 +166,21 @@ class PromptTrainer(Testing, TrainerX):
         self.start_epoch = 0
         if self.cfg.RESUME:
             self.start_epoch = checkpoints.restore(self, self.cfg.RESUME)
+        if self.max_epoch - self.start_epoch > 1:  # images that are read once need not be kept
+            self._keep_images()
         self.init_writer(f"{self.output_dir}/tensorboard")
         self.time_start = time.time()
+
+    def _keep_images(self) -> None:
+        """Decode the images of every epoch once, as far as DATALOADER.IMAGE_CACHE_MB goes."""
+        megabytes = self.cfg.DATALOADER.IMAGE_CACHE_MB
+        loaders = [self.train_loader_x, self.train_loader_u if self.uses_unlabelled else None]
+        if self.cfg.TEST.FINAL_MODEL == "best_val" and self.model.learns_vision:  # else their features are kept
+            loaders.append(self.val_loader)
+        images, size = keep_decoded(loaders, megabytes)
+        total = sum(len(loader.dataset) for loader in loaders if loader)
+        if megabytes:
+            print(f"Decoded images in memory: {images} of {total}, {size / 2**20:.0f} MiB of {megabytes}")
 
     def _batches(self):
         """Tuples of batches of one epoch: labelled, or (labelled, unlabelled) where both are read; see

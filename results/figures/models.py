@@ -87,6 +87,9 @@ def oracle(result: Result):
     from dassl.data.transforms import build_transform
     from dassl.utils import set_random_seed
 
+    from datasets import ReadableImages
+    from datasets.loading import steady
+
     host = host_of(result.trainer)
     cfg = configuration(result.record, host)
     key = {
@@ -107,14 +110,16 @@ def oracle(result: Result):
         raise UserError(f"{cfg.DATASET.NAME} has no images of a target domain here")
     with contextlib.redirect_stdout(io.StringIO()):
         if not (folder / "prompt_learner" / f"model.pth.tar-{cfg.OPTIM.MAX_EPOCH}").is_file():
-            trainer.train_loader_x = build_data_loader(
+            loader = build_data_loader(
                 cfg,
                 sampler_type=cfg.DATALOADER.TRAIN_X.SAMPLER,
                 data_source=[*trainer.dm.dataset.train_x, *unlabelled],
                 batch_size=cfg.DATALOADER.TRAIN_X.BATCH_SIZE,
                 tfm=build_transform(cfg, is_train=True),
                 is_train=True,
+                dataset_wrapper=ReadableImages,
             )
+            trainer.train_loader_x = steady(loader)
             trainer.train()
         trainer.load_model(str(folder), cfg.OPTIM.MAX_EPOCH)
     return trainer
