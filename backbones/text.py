@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from backbones.blocks import feed_forward, heads, merge, project
+from backbones.compiled import compiled
 from common.errors import UserError
 
 END_OF_TEXT = 49407
@@ -191,7 +193,7 @@ class TokenTable(nn.Module):
         return TextPrompts(table[self.prefix_index], rest, self.packing, deep)
 
 
-def encode_text(clip: CLIP, prompts: TextPrompts, chunk: int = 0) -> Tensor:
+def encode_text(clip: CLIP, prompts: TextPrompts, chunk: int = 0, compile_blocks: bool = False) -> Tensor:
     """Features, not normalised: (C, e), or (B, C, e) where the prefix depends on the image.
 
     Equals ``clip.encode_text`` on the same tokens padded to 77 (with deep prompts: CLIP's blocks with the states at
@@ -199,6 +201,9 @@ def encode_text(clip: CLIP, prompts: TextPrompts, chunk: int = 0) -> Tensor:
 
     chunk: with a graph, at most this many texts are held at a time; their states are computed again on the way back
     (0: all are kept). Memory then no longer grows with the number of classes, for about a third more time.
+
+    compile_blocks: run the blocks through `backbones.compiled`, except on chunks, whose shapes differ, so that each
+    would be compiled.
     """
     packing, dtype = prompts.packing, clip.dtype
     deep = [states.to(dtype) for states in prompts.deep]
@@ -210,7 +215,7 @@ def encode_text(clip: CLIP, prompts: TextPrompts, chunk: int = 0) -> Tensor:
     position = clip.positional_embedding.to(dtype)
     batched = prompts.prefix.dim() == 3
     prefix = prompts.prefix if batched else prompts.prefix[None]
-    shared = _encode_prefix(clip, prefix.to(dtype) + position[: packing.prefix], deep)
+    shared = _encode_prefix(clip, prefix.to(dtype) + position[: packing.prefix], deep, compile_blocks)
     rest = prompts.rest.to(dtype) + position[packing.position_T]  # (T, d)
     if chunk and torch.is_grad_enabled() and packing.texts > chunk:
         parts = []
@@ -218,47 +223,91 @@ def encode_text(clip: CLIP, prompts: TextPrompts, chunk: int = 0) -> Tensor:
             parts.append(checkpoint(_encode_rest, clip, rest[where], piece, deep, shared, use_reentrant=False))
         features = torch.cat(parts, dim=1)
     else:
-        features = _encode_rest(clip, rest, packing, deep, shared)
+        features = _encode_rest(clip, rest, packing, deep, shared, compile_blocks)
     return features if batched else features[0]
 
 
 @torch.no_grad()
 def encode_texts(clip: CLIP, texts: Sequence[str], batch: int = 256) -> Tensor:
-    """(len(texts), e) frozen features of plain texts, not normalised, on the model's device."""
+    """(len(texts), e) frozen features of plain texts, not normalised, on the model's device.
+
+    Texts that begin alike are encoded together, so that what they share is computed once; at most ``batch`` at a time.
+    """
     device = clip.positional_embedding.device
-    parts = []
-    for start in range(0, len(texts), batch):
-        rows = tokenize(texts[start : start + batch], clip.context_length)
-        parts.append(encode_text(clip, TokenTable(clip, rows).to(device).prompts()))
-    return torch.cat(parts)
+    rows = tokenize(texts, clip.context_length)
+    features = torch.empty(len(texts), clip.text_projection.shape[1], dtype=clip.dtype, device=device)
+    for group in prefix_groups(rows):
+        for start in range(0, len(group), batch):
+            part = group[start : start + batch]
+            table = TokenTable(clip, [rows[index] for index in part]).to(device)
+            features[part] = encode_text(clip, table.prompts()).to(features.dtype)
+    return features
 
 
-def _encode_prefix(clip: CLIP, prefix: Tensor, deep: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+#: tokens that one more pass of the text tower must save to be worth its launch
+PASS = 32
+
+
+def prefix_groups(rows: Sequence[Sequence[int]]) -> list[list[int]]:
+    """All indices of ``rows`` once, grouped so that computing each group's common prefix once costs few tokens.
+
+    Along the tree of prefixes, rows that go on alike leave their group where that saves more than `PASS` tokens.
+    """
+
+    def split(order: list[int]) -> list[list[int]]:  # of indices in the order of their rows
+        shared = common_prefix([rows[order[0]], rows[order[-1]]])
+        groups, together = [], []
+        for _, branch in groupby(order, key=lambda index: rows[index][shared]):
+            branch = list(branch)
+            longer = common_prefix([rows[branch[0]], rows[branch[-1]]])
+            saved = (len(branch) - 1) * (longer - shared) - shared
+            if saved > PASS and len(branch) < len(order):
+                groups += split(branch)
+            else:
+                together += branch
+        return [*groups, together] if together else groups
+
+    return split(sorted(range(len(rows)), key=rows.__getitem__)) if rows else []
+
+
+def _encode_prefix(
+    clip: CLIP, prefix: Tensor, deep: Sequence[Tensor], compile_blocks: bool = False
+) -> list[tuple[Tensor, Tensor]]:
     """Keys and values of the shared tokens in every block, each (B, heads, P, d / heads). prefix: (B, P, d)."""
     shared = []
+    run = compiled(_prefix_block) if compile_blocks else _prefix_block
     blocks = clip.transformer.resblocks
     for number, block in enumerate(blocks):
         if 1 <= number <= len(deep):  # the part of the deep prompt that lies in the prefix
             states = deep[number - 1][: prefix.shape[1] - 1]
             states = states.expand(prefix.shape[0], -1, -1)
             prefix = torch.cat([prefix[:, :1], states, prefix[:, 1 + states.shape[1] :]], dim=1)
-        normed = block.ln_1(prefix)
-        if number == len(blocks) - 1:
-            shared.append(heads(block, project(block, normed, 1, 3), 2))
-        else:
-            query, key, value = heads(block, project(block, normed, 0, 3), 3)
-            shared.append((key, value))
-            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-            prefix = feed_forward(block, prefix + merge(block, mixed))
+        prefix, key, value = run(block, prefix, number == len(blocks) - 1)
+        shared.append((key, value))
     return shared
 
 
+def _prefix_block(block: nn.Module, prefix: Tensor, last: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """One block on the shared tokens: (B, P, d) states behind it (before it, in the last), and keys and values."""
+    normed = block.ln_1(prefix)
+    if last:  # nothing reads the states
+        return prefix, *heads(block, project(block, normed, 1, 3), 2)
+    query, key, value = heads(block, project(block, normed, 0, 3), 3)
+    mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+    return feed_forward(block, prefix + merge(block, mixed)), key, value
+
+
 def _encode_rest(
-    clip: CLIP, rest: Tensor, packing: Packing, deep: Sequence[Tensor], shared: Sequence[tuple[Tensor, Tensor]]
+    clip: CLIP,
+    rest: Tensor,
+    packing: Packing,
+    deep: Sequence[Tensor],
+    shared: Sequence[tuple[Tensor, Tensor]],
+    compile_blocks: bool = False,
 ) -> Tensor:
     """(B, C, e) features from packed rest tokens (T, d) and the prefix's keys and values in every block."""
-    batch, texts = shared[0][0].shape[0], packing.texts
-    rest = rest.expand(batch, -1, -1)  # (B, T, d)
+    rest = rest.expand(shared[0][0].shape[0], -1, -1)  # (B, T, d)
+    run = compiled(_rest_block) if compile_blocks else _rest_block
     blocks = clip.transformer.resblocks
     for number, block in enumerate(blocks):
         if 1 <= number <= len(deep) and packing.prefix <= len(deep[number - 1]):
@@ -266,22 +315,34 @@ def _encode_rest(
             states, place = deep[number - 1], packing.position_T
             inside = states[(place - 1).clamp(max=len(states) - 1)]
             rest = torch.where((place <= len(states))[:, None], inside, rest)
-        normed = block.ln_1(rest)
-        # One text a row for attention: (B·C, heads, S, d / heads), the prefix's keys in front of each text's own.
-        before_key, before_value = (x[:, None].expand(-1, texts, -1, -1, -1).flatten(0, 1) for x in shared[number])
-        if number < len(blocks) - 1:
-            padded = packing.pad(project(block, normed, 0, 3)).flatten(0, 1)
-            query, key, value = heads(block, padded, 3)
-            mask = packing.mask_SK
-        else:  # only the end-of-text tokens go on
-            key, value = heads(block, packing.pad(project(block, normed, 1, 3)).flatten(0, 1), 2)
-            (query,) = heads(block, project(block, normed[:, packing.last_C], 0, 1).flatten(0, 1)[:, None], 1)
-            mask = packing.mask_last_CK.repeat(batch, 1, 1, 1)
-        key, value = torch.cat([before_key, key], dim=-2), torch.cat([before_value, value], dim=-2)
-        mixed = merge(block, F.scaled_dot_product_attention(query, key, value, attn_mask=mask))
-        mixed = mixed.unflatten(0, (batch, texts))  # (B, C, S or 1, d)
-        if number < len(blocks) - 1:
-            rest = feed_forward(block, rest + packing.unpad(mixed))
-        else:
-            rest = feed_forward(block, rest[:, packing.last_C] + mixed[:, :, 0])
+        rest = run(block, rest, packing, *shared[number], number == len(blocks) - 1)
     return clip.ln_final(rest).to(clip.dtype) @ clip.text_projection
+
+
+def _rest_block(
+    block: nn.Module, rest: Tensor, packing: Packing, before_key: Tensor, before_value: Tensor, last: bool
+) -> Tensor:
+    """One block on the packed rest tokens (B, T, d) behind the prefix's keys and values (B, heads, P, d / heads).
+
+    Returns (B, T, d), in the last block the end-of-text tokens only, (B, C, d).
+    """
+    batch, texts = rest.shape[0], packing.texts
+    normed = block.ln_1(rest)
+    # One text a row for attention: (B·C, heads, S, d / heads), the prefix's keys in front of each text's own.
+    before_key, before_value = (
+        x[:, None].expand(-1, texts, -1, -1, -1).flatten(0, 1) for x in (before_key, before_value)
+    )
+    if not last:
+        padded = packing.pad(project(block, normed, 0, 3)).flatten(0, 1)
+        query, key, value = heads(block, padded, 3)
+        mask = packing.mask_SK
+    else:  # only the end-of-text tokens go on
+        key, value = heads(block, packing.pad(project(block, normed, 1, 3)).flatten(0, 1), 2)
+        (query,) = heads(block, project(block, normed[:, packing.last_C], 0, 1).flatten(0, 1)[:, None], 1)
+        mask = packing.mask_last_CK.repeat(batch, 1, 1, 1)
+    key, value = torch.cat([before_key, key], dim=-2), torch.cat([before_value, value], dim=-2)
+    mixed = merge(block, F.scaled_dot_product_attention(query, key, value, attn_mask=mask))
+    mixed = mixed.unflatten(0, (batch, texts))  # (B, C, S or 1, d)
+    if not last:
+        return feed_forward(block, rest + packing.unpad(mixed))
+    return feed_forward(block, rest[:, packing.last_C] + mixed[:, :, 0])

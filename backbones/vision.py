@@ -16,6 +16,7 @@ from clip.model import CLIP, VisionTransformer
 from torch import Tensor, nn
 
 from backbones.blocks import feed_forward, heads, merge, project
+from backbones.compiled import compiled
 from common.errors import UserError
 
 
@@ -37,8 +38,13 @@ def vision_width(clip: CLIP) -> int:
     return clip.visual.conv1.out_channels
 
 
-def encode_image(clip: CLIP, images: Tensor, prompts: VisionPrompts | None = None) -> Tensor:
-    """(B, e) features, not normalised, of images (B, 3, H, W). Without prompts they equal ``clip.encode_image``."""
+def encode_image(
+    clip: CLIP, images: Tensor, prompts: VisionPrompts | None = None, compile_blocks: bool = False
+) -> Tensor:
+    """(B, e) features, not normalised, of images (B, 3, H, W). Without prompts they equal ``clip.encode_image``.
+
+    compile_blocks: run the transformer's blocks through `backbones.compiled`; a ResNet runs as it is.
+    """
     images = images.to(clip.dtype)
     if not isinstance(clip.visual, VisionTransformer):
         if prompts is not None:
@@ -59,11 +65,12 @@ def encode_image(clip: CLIP, images: Tensor, prompts: VisionPrompts | None = Non
             )
         x = torch.cat([x, prompts.shallow.to(dtype).expand(x.shape[0], -1, -1)], dim=1)
     x = tower.ln_pre(x)
+    run = compiled(_block) if compile_blocks else _block
     for number, block in enumerate(blocks):
         if 1 <= number <= len(deep):
             replacement = deep[number - 1].to(dtype)
             x = torch.cat([x[:, : -len(replacement)], replacement.expand(x.shape[0], -1, -1)], dim=1)
-        x = _block(block, x, last=number == len(blocks) - 1)
+        x = run(block, x, number == len(blocks) - 1)
     features = tower.ln_post(x[:, 0])
     return features @ tower.proj if tower.proj is not None else features
 

@@ -30,5 +30,6 @@ def extend_cfg(cfg) -> None:
         cfg.TRAINER[host.node] = CfgNode(dict(host.defaults))
     cfg.TRAINER.CRAFT = CfgNode(dict(CRAFT_DEFAULTS))
     cfg.TRAINER.TEXT_CHUNK = 0  # class texts held at a time while training; the rest is computed again (0: all)
+    cfg.TRAINER.COMPILE = False  # the towers' blocks through torch.compile: a slow start for faster steps
     cfg.TEST.CACHE_FEATURES = True  # keep test images' features on disk where no prompt changes them
     cfg.TEST.METRIC = "accuracy"  # selects the model under TEST.FINAL_MODEL best_val

@@ -63,6 +63,8 @@ class PromptLearner(nn.Module):
 
     #: with a graph, at most so many class texts are held at a time (0: all); see `backbones.text.encode_text`
     text_chunk = 0
+    #: run the towers' blocks through `backbones.compiled`
+    compile_blocks = False
     #: texts depend on the image (CoCoOp): `text_prompts` is called with the image features
     text_per_image = False
 
@@ -109,27 +111,30 @@ class PromptLearner(nn.Module):
         """(B, e) normalised float32; no graph where the image tower has no prompts."""
         prompts = self.vision_prompts()
         with torch.set_grad_enabled(torch.is_grad_enabled() and prompts is not None):
-            return F.normalize(encode_image(self.clip, images, prompts).float(), dim=-1)
+            return F.normalize(encode_image(self.clip, images, prompts, self.compile_blocks).float(), dim=-1)
 
     def frozen_image(self, images: Tensor) -> Tensor:
         """(B, e) normalised float32 features of the unprompted CLIP, without a graph."""
         with torch.no_grad():
-            return F.normalize(encode_image(self.clip, images).float(), dim=-1)
+            return F.normalize(encode_image(self.clip, images, None, self.compile_blocks).float(), dim=-1)
 
     def encode_text(self, image: Tensor | None = None) -> Tensor:
         """(C, e) or (B, C, e), normalised float32. Outside training the features of all classes are kept."""
         if self.text_per_image:
-            return F.normalize(encode_text(self.clip, self.text_prompts(image), self.text_chunk).float(), dim=-1)
+            return self._encode_text(self.text_prompts(image))
         if self._eval_text is not None:
             return self._eval_text
         prompts = self.text_prompts()
         if prompts is None:
             text = F.normalize(frozen_text_features(self.clip, self.hand_written_texts(), self.fingerprint), dim=-1)
         else:
-            text = F.normalize(encode_text(self.clip, prompts, self.text_chunk).float(), dim=-1)
+            text = self._encode_text(prompts)
         if prompts is None or not (self.training or torch.is_grad_enabled()):
             self._eval_text = text
         return text
+
+    def _encode_text(self, prompts: TextPrompts) -> Tensor:
+        return F.normalize(encode_text(self.clip, prompts, self.text_chunk, self.compile_blocks).float(), dim=-1)
 
     def forward(self, images: Tensor) -> Features:
         """images: (B, 3, H, W), normalised with CLIP's mean and deviation."""
