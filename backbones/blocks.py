@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from clip.model import QuickGELU
 from torch import Tensor, nn
 
+from backbones.products import linear
+
 SLOPE = 1.702  # of QuickGELU: x sigmoid(1.702 x)
 
 
@@ -25,12 +27,13 @@ def project(block: nn.Module, x: Tensor, first: int, last: int) -> Tensor:
     """(…, d) -> (…, (last − first)·d): the products ``first`` … ``last`` − 1 of (query, key, value)."""
     width = x.shape[-1]
     weight, bias = block.attn.in_proj_weight, block.attn.in_proj_bias
-    return F.linear(x, weight[first * width : last * width], bias[first * width : last * width])
+    return linear(x, weight[first * width : last * width], bias[first * width : last * width])
 
 
 def merge(block: nn.Module, mixed: Tensor) -> Tensor:
     """Attention's result (…, heads, L, d / heads) -> (…, L, d) through the output projection."""
-    return block.attn.out_proj(mixed.transpose(-3, -2).flatten(-2))
+    out = block.attn.out_proj
+    return linear(mixed.transpose(-3, -2).flatten(-2), out.weight, out.bias)
 
 
 def feed_forward(block: nn.Module, x: Tensor) -> Tensor:
@@ -43,5 +46,5 @@ def feed_forward(block: nn.Module, x: Tensor) -> Tensor:
     if not isinstance(block.mlp.gelu, QuickGELU):
         return x + block.mlp(normed)
     rise, fall = block.mlp.c_fc, block.mlp.c_proj
-    wide = F.silu(F.linear(normed * SLOPE, rise.weight, rise.bias * SLOPE))
-    return x + (F.linear(wide, fall.weight) / SLOPE + fall.bias)
+    wide = F.silu(linear(normed * SLOPE, rise.weight, rise.bias * SLOPE))
+    return x + (linear(wide, fall.weight) / SLOPE + fall.bias)

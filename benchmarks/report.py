@@ -27,8 +27,8 @@ def cases(results: Results, kind: str) -> list[tuple[str, int]]:
 
 
 def ratio(above: float | None, below: float | None) -> float | None:
-    """above / below; None where either is missing, or below is not positive (a slope within the noise)."""
-    return above / below if above is not None and below is not None and below > 0 else None
+    """above / below; None where either is missing, or not positive (a slope within the noise)."""
+    return above / below if above is not None and below is not None and above > 0 and below > 0 else None
 
 
 def per_class(results: Results, trainer: str) -> dict[str, float]:
@@ -137,7 +137,7 @@ def tables(document: dict[str, Any]) -> str:
         f"{facts['dtype']} on {facts['device']}; backbone {facts['backbone']}, batch {document['batch']}; "
         f"medians of up to {document['repeats']} repetitions\n"
         f"class names of {facts['name_tokens']['mean']:.1f} tokens on average, {facts['name_tokens']['most']} at most; "
-        f"matrix products reach {document['rate'] / 1e9:.0f} GFLOP/s\n"
+        f"our matrix products: {facts['products']}; the fastest reach {document['rate'] / 1e9:.0f} GFLOP/s\n"
         "plain: CLIP's own modules, 77 tokens, all classes at every step and test batch. GB: peak of a process of its "
         "own, nothing subtracted (10⁹ bytes).\n"
         "1st: from the start of the process to the end of the first step. rate: share of the matrix-product rate."

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from yacs.config import CfgNode
 
+from backbones.products import linear
 from backbones.text import tokenize
 from benchmarks import flops, measure, memory, plain, report, worker
 from benchmarks.__main__ import main
@@ -156,6 +157,8 @@ def test_counting_operations():
     left, right = torch.randn(3, 5, requires_grad=True), torch.randn(5, 7)
     assert flops.count(lambda: left @ right) == 2 * 3 * 5 * 7
     assert flops.count(lambda: (left @ right).sum().backward()) == 2 * 2 * 3 * 5 * 7
+    weight = torch.randn(7, 5)  # frozen: its gradient is not computed
+    assert flops.count(lambda: linear(left, weight).sum().backward()) == 2 * 2 * 3 * 5 * 7
     q, k, v = torch.randn(2, 4, 6, 8), torch.randn(2, 4, 9, 8), torch.randn(2, 4, 9, 8)
     attention = 2 * (2 * 2 * 4 * 6 * 9 * 8)
     assert flops.count(lambda: F.scaled_dot_product_attention(q, k, v)) == attention
@@ -181,7 +184,21 @@ def test_quantities_and_verdicts():
     assert known["memory/MaPLeCraft/100"] == pytest.approx(0.35)
     assert known["peak/MaPLeCraft/1000"] == pytest.approx(4.5)
     assert "step/MaPLeCraft/1000" not in known
-    facts = {"processor": "P", "memory": 1, "torch": "2", "name_tokens": {"mean": 1, "most": 2}, **SITUATION}
+    assert "class/MaPLeCraft" not in report.quantities(
+        [
+            timed("plain", 10, 2.0),
+            timed("plain", 20, 1.0),
+            *(timed("ours", classes, 1.0 + classes) for classes in (10, 20)),
+        ]
+    )  # less for more classes: noise, no ratio
+    facts = {
+        "processor": "P",
+        "memory": 1,
+        "products": "torch's own",
+        "torch": "2",
+        "name_tokens": {"mean": 1, "most": 2},
+        **SITUATION,
+    }
     document = {"facts": facts, "batch": 4, "repeats": 5, "rate": 1e9, "checks": [], "results": results}
     text = report.tables(document)
     verdicts = {line.split()[0]: line for line in text.splitlines() if " >= " in line or " <= " in line}
