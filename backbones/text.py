@@ -176,7 +176,9 @@ class TokenTable(nn.Module):
 
         self.register_buffer("prefix_index", index(rows[0][:shared]), persistent=False)
         self.register_buffer("rest_index", index(tail), persistent=False)
+        self.register_buffer("length_C", torch.tensor([len(row) - shared for row in rows]), persistent=False)
         self.rest_learns = any(entry < 0 for entry in tail)
+        self._padded: dict[int, Packing] = {}  # by number of texts, see `pick`
 
     def prompts(self, context: Tensor | None = None, deep: Sequence[Tensor] = ()) -> TextPrompts:
         """context: (slots, d), or (B, slots, d) for prompts that depend on the image (slots in the prefix only)."""
@@ -191,6 +193,22 @@ class TokenTable(nn.Module):
         table = torch.cat([self.embedding, context])
         rest = table[self.rest_index] if self.rest_learns else self.embedding[self.rest_index]
         return TextPrompts(table[self.prefix_index], rest, self.packing, deep)
+
+    def pick(self, which: Tensor, deep: Sequence[Tensor] = ()) -> TextPrompts:
+        """The texts numbered ``which`` (B,), from a table without slots.
+
+        Each is padded to the longest of the table rather than packed: how long they are stays on the device, which a
+        step must not wait for.
+        """
+        count, longest = len(which), self.packing.longest
+        if count not in self._padded:
+            self._padded[count] = Packing([longest] * count, self.packing.prefix).to(which.device)
+        packing = self._padded[count]
+        starts = torch.arange(0, count * longest, longest, device=which.device)
+        packing.last_C = starts + self.length_C[which] - 1
+        packing.mask_last_CK = self.packing.mask_last_CK[which]
+        rest = self.embedding[self.rest_index[self.packing.pad_CS[which].flatten()]]
+        return TextPrompts(self.embedding[self.prefix_index], rest, packing, deep)
 
 
 def encode_text(clip: CLIP, prompts: TextPrompts, chunk: int = 0, compile_blocks: bool = False) -> Tensor:

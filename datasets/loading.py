@@ -46,7 +46,7 @@ def within_cores(cfg: CfgNode) -> CfgNode:
 
 
 def steady(loader: DataLoader) -> DataLoader:
-    """Dassl's training loader over `datasets.ReadableImages`, with seeded items and workers that stay."""
+    """Dassl's loader over `datasets.ReadableImages`, with seeded items, and workers that stay for the next epoch."""
     return DataLoader(
         loader.dataset,
         loader.batch_size,

@@ -120,6 +120,27 @@ def test_context_per_image(vit):
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.sampled_from(TEXTS), min_size=1, max_size=6),
+    which=st.lists(st.integers(0, 5), min_size=1, max_size=5),
+    depth=st.integers(0, 2),
+)
+def test_picked_texts_are_those_of_all(vit, texts, which, depth):
+    """Some texts of a table, in any order and more than once: features and gradients as if all had been encoded."""
+    table = TokenTable(vit, tokenize(texts))
+    deep = [torch.randn(2, vit.token_embedding.weight.shape[1], requires_grad=True) for _ in range(depth)]
+    for _ in range(2):  # what is kept for their number must not remember the texts
+        which = [(number + 1) % len(texts) for number in which]
+        expected = encode_text(vit, table.prompts(deep=deep))[which]
+        found = encode_text(vit, table.pick(torch.tensor(which), deep))
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        weights = torch.randn_like(found)
+        if deep:
+            for ours, theirs in zip(*(torch.autograd.grad((x * weights).sum(), deep) for x in (found, expected))):
+                torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_vision_prompts_equal_plain_path(vit, depth):
     """Appended before the first norm, replaced before their blocks, class token read: CLIP's own blocks agree."""

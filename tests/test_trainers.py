@@ -238,6 +238,16 @@ def test_checkpoint_holds_no_clip(tmp_path):
     assert 4 * sum(p.numel() for p in load_clip("demo").parameters()) > 20 * size
 
 
+def test_cocoop_is_evaluated_a_few_images_at_a_time(tmp_path, monkeypatch):
+    """Texts of 10 classes for every image: at most 35 at once are three images, and change no result."""
+    for folder, texts in (("whole", 10**6), ("parts", 35)):
+        monkeypatch.setattr("trainers.learner.TEXTS_AT_ONCE", texts)
+        assert run(tmp_path / folder, "CoCoOp") == 0
+    whole, parts = metrics(tmp_path / "whole"), metrics(tmp_path / "parts")
+    assert whole["history"] == parts["history"]
+    assert whole["results"]["test"]["accuracy"] == pytest.approx(parts["results"]["test"]["accuracy"], abs=0.2)
+
+
 @pytest.mark.parametrize("name", ["CoOp", "CoCoOp"])
 def test_cached_image_features_change_nothing(name, tmp_path, monkeypatch):
     """Test features kept on disk, found there, or not kept at all: the same run."""

@@ -59,6 +59,8 @@ class PromptTrainer(Testing, TrainerX):
         self.train_loader_x = steady(dm.train_loader_x)
         self.train_loader_u = dm.train_loader_u and steady(dm.train_loader_u)
         self.val_loader, self.test_loader = dm.val_loader, dm.test_loader
+        if self.val_loader and self.cfg.TEST.FINAL_MODEL == "best_val":  # read after every epoch
+            self.val_loader = steady(self.val_loader)
         self.num_classes, self.num_source_domains, self.lab2cname = dm.num_classes, dm.num_source_domains, dm.lab2cname
         self._frozen: dict[str, Tensor] = {}  # image features by split, where no prompt changes them
         #: facts of the run for metrics.json

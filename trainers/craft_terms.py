@@ -111,8 +111,11 @@ class CraftTerms:
         """(B, e): v_i of every sample, see BATCH_TEXT."""
         if self.template_table is None:
             return out.text_of(labels)
-        prompts = self.template_table.prompts(deep=self._deep_text())
-        return F.normalize(encode_text(self.learner.clip, prompts).float(), dim=-1)[labels]
+        table, deep = self.template_table, self._deep_text()
+        few = len(labels) < out.logits.shape[1]
+        prompts = table.pick(labels, deep) if few else table.prompts(deep=deep)
+        text = F.normalize(encode_text(self.learner.clip, prompts).float(), dim=-1)
+        return text if few else text[labels]
 
     def alignment(self, out: Features, labels: Tensor) -> dict[str, Tensor]:
         """The weighted terms ``static`` and ``stochastic`` of a labelled batch, those with a weight."""

@@ -19,6 +19,8 @@ from backbones import TextPrompts, VisionPrompts, encode_image, encode_text
 from common.errors import UserError
 from trainers.context import fill, frozen_text_features
 
+TEXTS_AT_ONCE = 4096  # in evaluation, where texts depend on the image
+
 
 @dataclass
 class Features:
@@ -121,7 +123,9 @@ class PromptLearner(nn.Module):
     def encode_text(self, image: Tensor | None = None) -> Tensor:
         """(C, e) or (B, C, e), normalised float32. Outside training the features of all classes are kept."""
         if self.text_per_image:
-            return self._encode_text(self.text_prompts(image))
+            # Nothing is kept for gradients in evaluation, but each text of each image has its states.
+            images = len(image) if torch.is_grad_enabled() else max(1, TEXTS_AT_ONCE // len(self.classnames))
+            return torch.cat([self._encode_text(self.text_prompts(part)) for part in image.split(images)])
         if self._eval_text is not None:
             return self._eval_text
         prompts = self.text_prompts()
