@@ -16,7 +16,7 @@ import argparse
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks import report, worker
@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="craft-benchmark-") as cache:  # the run's own, never the user's
         run = worker.in_this_process if options.quick else worker.in_its_own
         document = measure(plan, lambda spec: run(spec, cache), lambda so_far: write_json(unfinished, so_far))
-    document["command"] = ["python", "-m", "benchmarks", *(sys.argv[1:] if argv is None else argv)]
+    document["plan"] = asdict(plan)
     text = report.tables(document)
     print(text, end="")
     write_json(out / "benchmarks.json", document)

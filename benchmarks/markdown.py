@@ -45,7 +45,7 @@ def table(document: dict[str, Any]) -> str:
         row(f"{trainer}, step, one more class", *shown, f"class/{trainer}", 0)
     for trainer, classes in steps:
         case = f"{trainer}/{classes}"
-        quantity = f"memory/{case}" if f"memory/{case}" in known else f"peak/{case}"
+        quantity = f"peak/{case}" if f"peak/{case}" in wanted else f"memory/{case}"
         name = f"{trainer}, peak memory, {classes:,} classes"
         row(name, *both("step", trainer, classes, "peak"), quantity, 2)
     for trainer, classes in cases(results, "evaluate"):

@@ -232,6 +232,11 @@ def figure(document: dict[str, Any], target: Path) -> None:
             panel.set(xscale="log", yscale="log")
             panel.set_xticks(counts, map(str, counts))
             panel.set_xticks([], minor=True)
+            low, high = panel.get_ylim()
+            ticks = [base * 10.0**power for power in range(-4, 5) for base in (1, 2, 5)]
+            ticks = [tick for tick in ticks if low <= tick <= high]
+            panel.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+            panel.set_yticks([], minor=True)
             panel.legend(fontsize=8)
         else:
             panel.text(0.5, 0.5, "not measured", ha="center", transform=panel.transAxes)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import configs
+from benchmarks.markdown import table as speed_table
+from common.files import read_json
 from trainers.__main__ import table
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -34,6 +36,13 @@ def test_readme_has_commands():
 
 def test_table_of_structures_is_the_codes():
     assert table() in README
+
+
+def test_speed_table_is_the_measured_one():
+    document = read_json(PROJECT / "docs" / "benchmarks.json")
+    assert speed_table(document) in README
+    facts = document["facts"]
+    assert f"{facts['processor']}, {facts['threads']} threads" in " ".join(README.split())
 
 
 def test_first_commands_are_demo_and_test():
