@@ -1,6 +1,8 @@
 """Runs of train.py inside the test process, small enough to be many."""
 
+import contextlib
 import json
+from unittest import mock
 
 import train
 
@@ -15,3 +17,19 @@ def run(folder, trainer, *options, settings=QUICK, overrides=()):
 def metrics(folder):
     """The run's metrics.json."""
     return json.loads((folder / "metrics.json").read_text())
+
+
+@contextlib.contextmanager
+def interrupted_after(epochs):
+    """Within the block a run is interrupted after so many epochs, as by a key."""
+    from trainers.base import PromptTrainer
+
+    original = PromptTrainer.run_epoch
+
+    def run_epoch(self):
+        if self.epoch == epochs:
+            raise KeyboardInterrupt
+        original(self)
+
+    with mock.patch.object(PromptTrainer, "run_epoch", run_epoch):
+        yield

@@ -20,7 +20,7 @@ import datasets
 from common.errors import UserError
 from datasets import ReadableImages
 from datasets.loading import SeededOrder, keep_decoded, steady, within_cores
-from tests.runs import metrics, run
+from tests.runs import interrupted_after, metrics, run
 
 COUNT, PIXELS = 10, (24, 18)
 #: of every kind of random source: torch's, Python's and NumPy's
@@ -253,18 +253,8 @@ def test_runs_with_workers_and_without(tmp_path, monkeypatch, capsys):
     assert run(tmp_path / "two", "CoOpCraft", settings=FOUR, overrides=workers) == 0
     assert run(tmp_path / "none", "CoOpCraft", settings=FOUR, overrides=["DATALOADER.IMAGE_CACHE_MB", 0]) == 0
     assert "in memory" not in (tmp_path / "none" / "log.txt").read_text()
-    from trainers.base import PromptTrainer
-
-    original = PromptTrainer.run_epoch
-
-    def interrupted(self):
-        if self.epoch == 2:
-            raise KeyboardInterrupt
-        original(self)
-
-    monkeypatch.setattr(PromptTrainer, "run_epoch", interrupted)
-    assert run(tmp_path / "cut", "CoOpCraft", settings=FOUR, overrides=workers) == 130
-    monkeypatch.setattr(PromptTrainer, "run_epoch", original)
+    with interrupted_after(2):
+        assert run(tmp_path / "cut", "CoOpCraft", settings=FOUR, overrides=workers) == 130
     assert run(tmp_path / "cut", "CoOpCraft", settings=FOUR, overrides=workers) == 0
     expected = metrics(tmp_path / "alone")
     for name in ("two", "none", "cut"):

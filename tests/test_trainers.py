@@ -7,7 +7,7 @@ from torch import nn
 import trainers
 from backbones import VisionPrompts, load_clip
 from backbones.vision import vision_width
-from tests.runs import QUICK, metrics, run
+from tests.runs import QUICK, interrupted_after, metrics, run
 from trainers.learner import PromptLearner
 
 SHIFT = ["--dataset-config-file", "digits_shift"]
@@ -57,22 +57,12 @@ def test_same_seed_same_numbers_other_seed_others(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["CoOpCraft", "PromptSRC"])
-def test_resuming_continues_the_same_run(name, tmp_path, monkeypatch):
+def test_resuming_continues_the_same_run(name, tmp_path):
     """Stopped after two of four epochs and resumed: the same prompts, losses and results to the last bit."""
     long = [*QUICK[:2], "OPTIM.MAX_EPOCH", "4", *QUICK[4:], "DATALOADER.TRAIN_X.BATCH_SIZE", "4"]
     assert run(tmp_path / "whole", name, settings=long) == 0
-    from trainers.base import PromptTrainer
-
-    original = PromptTrainer.run_epoch
-
-    def interrupted(self):
-        if self.epoch == 2:
-            raise KeyboardInterrupt
-        original(self)
-
-    monkeypatch.setattr(PromptTrainer, "run_epoch", interrupted)
-    assert run(tmp_path / "cut", name, settings=long) == 130
-    monkeypatch.setattr(PromptTrainer, "run_epoch", original)
+    with interrupted_after(2):
+        assert run(tmp_path / "cut", name, settings=long) == 130
     assert run(tmp_path / "cut", name, "--resume", str(tmp_path / "cut"), settings=long) == 0
     whole, cut = metrics(tmp_path / "whole"), metrics(tmp_path / "cut")
     assert whole["history"] == cut["history"] and whole["results"] == cut["results"]
