@@ -241,7 +241,9 @@ def _device(device) -> dict[str, Any]:
 
     if device.type == "cuda":
         return {"type": "cuda", "name": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
-    return {"type": device.type, "threads": torch.get_num_threads()}
+    from backbones.products import onednn_is_faster
+
+    return {"type": device.type, "threads": torch.get_num_threads(), "onednn": onednn_is_faster()}
 
 
 def _peak_memory() -> dict[str, float]:

@@ -7,6 +7,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from backbones import compiled, load_clip
+from backbones.products import onednn_is_faster
 from tests.runs import metrics, run
 from tests.test_precision import HOSTS, NAMES, build, losses, terms_of
 
@@ -144,6 +145,7 @@ def test_a_run_with_the_real_compiler(tmp_path, capsys, backend):
     assert not counters["stats"]
     assert run(tmp_path / "compiled", "MaPLe", overrides=COMPILE) == 0, capsys.readouterr().err
     assert counters["stats"]["unique_graphs"] > 0 and not counters["graph_break"]
+    assert capsys.readouterr().out.count("TRAINER.COMPILE: compiled blocks multiply with MKL") == onednn_is_faster()
     plain, fast = metrics(tmp_path / "plain"), metrics(tmp_path / "compiled")
     for before, after in zip(plain["history"], fast["history"], strict=True):
         assert after == pytest.approx(before, rel=1e-4, abs=1e-5)

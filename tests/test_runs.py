@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import train
+from backbones.products import onednn_is_faster
 from common.errors import UserError
 from protocols import identity, record
 from tests.runs import metrics, run
@@ -54,6 +55,7 @@ def test_record_of_a_done_run(tmp_path):
     assert found["anchors"] == metrics(tmp_path)["anchors"]
     assert found["versions"]["torch"] == torch.__version__.partition("+")[0]
     assert found["device"]["type"] == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert found["device"].get("onednn", False) == (onednn_is_faster() and not torch.cuda.is_available())
     assert found["peak_memory_mb"]["host"] > 50
     assert 0 < found["timing"]["seconds"] < 600 and found["timing"]["finished"] >= found["timing"]["started"]
     assert str(record.state_of(tmp_path)) == "done"

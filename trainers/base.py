@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from backbones import fingerprint, load_clip, place
+from backbones.products import onednn_is_faster
 from common.errors import UserError
 from common.files import write_json
 from datasets import ReadableImages, template_for
@@ -91,6 +92,8 @@ class PromptTrainer(Testing, TrainerX):
             raise UserError(
                 "TRAINER.COMPILE compiles whole sets of class texts: set TRAINER.TEXT_CHUNK to 0, or COMPILE to False"
             )
+        if cfg.TRAINER.COMPILE and self.device.type == "cpu" and onednn_is_faster():
+            print("TRAINER.COMPILE: compiled blocks multiply with MKL, which is slower than oneDNN on this CPU")
         self.model.text_chunk, self.model.compile_blocks = cfg.TRAINER.TEXT_CHUNK, cfg.TRAINER.COMPILE
         count = sum(p.numel() for p in self.model.parameters())
         print(f"{type(self).__name__}: {count:,} learnable parameters, {len(classnames)} classes")
