@@ -120,6 +120,8 @@ class ReadableImages(DatasetWrapper):
             except UserError:
                 return None
 
+        if budget <= 0:
+            return 0
         used, todo, workers = 0, range(len(self.data_source)), available_cores()
         with ThreadPoolExecutor(workers) as pool:
             for start in range(0, len(todo), 4 * workers):  # in portions: what is beyond the budget is not decoded
