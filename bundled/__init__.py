@@ -1,6 +1,6 @@
 """Importing this package makes ``import dassl`` work.
 
-Upstream Dassl is used where it is installed, after ``bundled.upstream`` has mended what current torch and numpy
+Upstream Dassl is used where it is installed, after ``craft.bundled.upstream`` has mended what current torch and numpy
 broke in it; everywhere else ``bundled/dassl`` takes its place. ``CRAFT_DASSL=bundled`` forces ours,
 ``CRAFT_DASSL=upstream`` insists on upstream. ``WHICH`` and ``VERSION`` say what was chosen.
 """
@@ -14,7 +14,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from common.errors import UserError
+from craft.common.errors import UserError
 
 HERE = Path(__file__).resolve().parent
 
@@ -55,7 +55,7 @@ def _use_bundled() -> None:
 
 
 def _use_upstream(origin: str) -> None:
-    from bundled import upstream
+    from craft.bundled import upstream
 
     if str(HERE) in sys.path:
         sys.path.remove(str(HERE))

@@ -13,13 +13,11 @@ What breaks, and what is done about it, inside Dassl's own modules and nowhere e
 - torch >= 1.7: ``compute_accuracy`` for k > 1 (a view of a matrix that is not contiguous).
 - numpy >= 1.24: ``np.int`` in two modules of transforms.
 
-Errors, logs and checkpoint files then follow the rules of this project (``bundled.both``) as in ``bundled/dassl``:
+Errors, logs and checkpoint files then follow the rules of this project (`craft.bundled.both`) as in ``bundled/dassl``:
 one line that names the file or the nearest names, nothing half-written, a log that survives a kill.
 """
 
 from __future__ import annotations
-
-from bundled.both import accuracy, checkpoints, images, logs, models, names, tables
 
 import contextlib
 import functools
@@ -34,7 +32,8 @@ from collections.abc import Iterator
 import numpy as np
 from torch.optim.lr_scheduler import LRScheduler
 
-from common.errors import UserError
+from craft.bundled.both import accuracy, checkpoints, images, logs, models, names, tables
+from craft.common.errors import UserError
 
 
 def mend() -> None:

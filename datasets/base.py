@@ -11,10 +11,10 @@ from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
 
-from common.errors import UserError
-from datasets import caches, listing, splits
-from datasets.sources import Counts, DataFile
-from datasets.splits import Item, Split
+from craft.common.errors import UserError
+from craft.datasets import caches, listing, splits
+from craft.datasets.sources import Counts, DataFile
+from craft.datasets.splits import Item, Split
 
 
 class GroupDatum(Datum):
@@ -139,7 +139,7 @@ class PromptDataset(DatasetBase):
         sources = dict.fromkeys(file.origin for file in self.files if file.role in ("required", "split"))
         raise UserError(
             f"{self.name}: the number of classes or images differs from the published set: {', '.join(wrong)} "
-            f"(read from {split.origin}). `python -m datasets check {self.name} --root {self.cfg.DATASET.ROOT}` says "
+            f"(read from {split.origin}). `craft data check {self.name} --root {self.cfg.DATASET.ROOT}` says "
             f"what is missing; it comes from {', '.join(sources) or 'its authors'}. "
             "DATASET.ALLOW_SUBSET True accepts a subset"
         )

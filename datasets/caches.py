@@ -12,10 +12,10 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
-from common.errors import UserError
-from common.files import digest_json, read_json, write_json
-from datasets import listing, splits
-from datasets.splits import Item, Split
+from craft.common.errors import UserError
+from craft.common.files import digest_json, read_json, write_json
+from craft.datasets import listing, splits
+from craft.datasets.splits import Item, Split
 
 FORMAT = 1
 FRESH_NS = 2_000_000_000  # a folder changed this shortly before it was listed may change again without a new mtime

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from common.errors import UserError, nearest
-from datasets import listing
+from craft.common.errors import UserError, nearest
+from craft.datasets import listing
 
 
 def class_names(keys: Sequence[str], file: str, folder: Path) -> dict[str, str]:

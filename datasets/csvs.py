@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from common.errors import UserError, nearest
+from craft.common.errors import UserError, nearest
 
 DELIMITERS = ",;\t"
 

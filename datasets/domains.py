@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from common.errors import UserError, unknown
-from datasets import splits
-from datasets.base import Item, Split
+from craft.common.errors import UserError, unknown
+from craft.datasets import splits
+from craft.datasets.base import Item, Split
 
 
 def choose_domains(name: str, split: Split, domains: Sequence[str], cfg, rng) -> Split:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from common.errors import UserError
-from datasets.base import Item, PromptDataset, Split
+from craft.common.errors import UserError
+from craft.datasets.base import Item, PromptDataset, Split
 
 
 class GroupDataset(PromptDataset):
@@ -32,7 +32,7 @@ class GroupDataset(PromptDataset):
         message = f"{self.name}: images a group ({' / '.join(self.group_names)}): {'; '.join(wrong)}"
         if not self.cfg.DATASET.ALLOW_SUBSET:
             raise UserError(
-                f"{message} (read from {split.origin}). `python -m datasets check {self.name} --root "
+                f"{message} (read from {split.origin}). `craft data check {self.name} --root "
                 f"{self.cfg.DATASET.ROOT}` says what is missing. DATASET.ALLOW_SUBSET True accepts a subset"
             )
         print(f"{message}; accepted as a subset")

@@ -17,7 +17,7 @@ from dassl.utils import read_image
 from PIL import Image
 from torchvision import transforms as T
 
-from common.errors import UserError
+from craft.common.errors import UserError
 
 GREY = (128, 128, 128)
 FIXED = (T.Resize, T.CenterCrop)  # steps from image to image that give the same result every time
@@ -32,7 +32,7 @@ class ReadableImages(DatasetWrapper):
                 the tables say and the model gets no credit for guessing from nothing
 
     An item is asked for by its index, or by ``(index, seed)``: then what its transform draws follows from the seed
-    alone, whichever process transforms it (see `datasets.loading`).
+    alone, whichever process transforms it (see `craft.datasets.loading`).
     """
 
     def __init__(self, cfg, data_source, transform=None, is_train=False):

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 from yacs.config import CfgNode
 
-from datasets.images import available_cores
+from craft.datasets.images import available_cores
 
 
 class SeededOrder(Sampler):
@@ -46,7 +46,7 @@ def within_cores(cfg: CfgNode) -> CfgNode:
 
 
 def steady(loader: DataLoader) -> DataLoader:
-    """Dassl's loader over `datasets.ReadableImages`, with seeded items, and workers that stay for the next epoch."""
+    """Dassl's loader over `ReadableImages`, with seeded items, and workers that stay for the next epoch."""
     return DataLoader(
         loader.dataset,
         loader.batch_size,

@@ -1,4 +1,4 @@
-"""Where the files of a data set come from, as data: `python -m datasets check` and `download` work from these
+"""Where the files of a data set come from, as data: `craft data check` and `download` work from these
 declarations and hold no code of their own per data set."""
 
 from __future__ import annotations

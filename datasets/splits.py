@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from common.errors import UserError
-from common.files import read_json, write_json
+from craft.common.errors import UserError
+from craft.common.files import read_json, write_json
 
 
 class Item(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from common.errors import UserError, unknown
+from craft.common.errors import UserError, unknown
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 

@@ -2,7 +2,7 @@
 # The demonstration: base-to-new on scikit-learn's handwritten digits with the embedded backbone, three trainers and
 # three seeds, ending in a table. Needs nothing but this repository; a second call finds everything done.
 #
-#   bash scripts/demo.sh [options of python -m protocols]
+#   bash scripts/demo.sh [options of craft sweep]
 #
 # OUTPUT=folder changes where results go (output).
 
@@ -14,15 +14,15 @@ case "${1:-}" in
     ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-source scripts/setup.sh
+source scripts/setup.sh ""
 
 output="${OUTPUT:-output}"
 trainers="ZeroshotCLIP CoOp CoOpCraft"
 echo "demo: digits 0-4 are learned from 16 images each, 5-9 are new; the backbone is a toy, for demonstration only"
 status=0
-"$PYTHON" -m protocols run base2new --output "$output" --trainers $trainers --datasets digits --seeds 1 2 3 \
+"$PYTHON" -m craft sweep run base2new --output "$output" --trainers $trainers --datasets digits --seeds 1 2 3 \
     --jobs "${CRAFT_JOBS:-2}" "$@" || status=$?
 [ "$status" -le 1 ] || exit "$status"
 echo
-"$PYTHON" -m results table "$output" --protocol base2new || status=$?
+"$PYTHON" -m craft results table "$output" --protocol base2new || status=$?
 exit "$status"

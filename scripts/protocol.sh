@@ -1,9 +1,9 @@
-# Shared by the scripts of the protocols, which `source` it after setting `protocol` (python -m protocols list) and
+# Shared by the scripts of the protocols, which `source` it after setting `protocol` (craft sweep list) and
 # `example`. Takes DATA "trainers" "datasets" "seeds" and whatever follows, runs the sweep, and prints its table.
 
 usage() {
     sed -n '2,/^$/s/^# \{0,1\}//p' "$0" >&2
-    echo "usage: bash $0 DATA \"trainers\" [\"datasets\"] [\"seeds\"] [options of python -m protocols] [KEY VALUE ...]" >&2
+    echo "usage: bash $0 DATA \"trainers\" [\"datasets\"] [\"seeds\"] [options of craft sweep] [KEY VALUE ...]" >&2
     echo "  e.g. bash $0 $example" >&2
     echo "  DATA: folder of the data sets, or - for those made on this machine (digits, digits_shift, digits_groups)" >&2
     echo "  OUTPUT=folder changes where results go (output), PYTHON the interpreter" >&2
@@ -26,8 +26,8 @@ run_protocol() {
     [ "$data" = "-" ] || arguments+=(--root "$data")
     [ -z "$datasets" ] || arguments+=(--datasets "$datasets")
     local status=0
-    "$PYTHON" -m protocols run "$protocol" "${arguments[@]}" "$@" || status=$?
+    "$PYTHON" -m craft sweep run "$protocol" "${arguments[@]}" "$@" || status=$?
     [ "$status" -le 1 ] || exit "$status"
-    "$PYTHON" -m results table "${OUTPUT:-output}" --protocol "$protocol" || status=$?
+    "$PYTHON" -m craft results table "${OUTPUT:-output}" --protocol "$protocol" || status=$?
     exit "$status"
 }

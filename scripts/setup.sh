@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Make the Python environment that every other script uses, and say what is done. Fast when it is already there.
 #
-#   source scripts/setup.sh      from another script: leaves $PYTHON set
-#   bash scripts/setup.sh        by hand
+#   source scripts/setup.sh [test,docs]    from another script: leaves $PYTHON set
+#   bash scripts/setup.sh [test,docs]      by hand; test and docs are what the tests and the documentation need
 #
 # An active virtual environment (or conda environment) is used as it is; otherwise .venv is made in the repository.
 # Needs Python >= 3.10 and pip. CRAFT_PYTHON chooses the interpreter that makes the environment.
@@ -30,12 +30,19 @@ PYTHON="$environment/bin/python"
 [ -x "$PYTHON" ] || PYTHON="$(command -v python3)"
 export PYTHON
 
-# The stamp holds the requirements that were installed last; it is written only after pip succeeded.
-stamp="$environment/.craft-requirements"
-if ! cmp -s "$CRAFT_HOME/requirements.txt" "$stamp"; then
-    echo "setup: installing requirements.txt into $environment (the first time this fetches PyTorch: some minutes)"
-    "$PYTHON" -m pip install --disable-pip-version-check --quiet -r "$CRAFT_HOME/requirements.txt"
-    cp "$CRAFT_HOME/requirements.txt" "$stamp"
+# The project itself is installed too (editable), so that the command `craft` is there. A stamp, one for each choice of
+# extras, holds what was asked for; it is written only after pip succeeded. With extras there is all that is needed without.
+extras="${1:-}"
+stamp="$environment/.craft-installed${extras:+-$extras}"
+wanted="$(cat "$CRAFT_HOME/requirements.txt" "$CRAFT_HOME/pyproject.toml")"
+ready=""
+for known in "$stamp" ${extras:-"$environment"/.craft-installed*}; do
+    [ -f "$known" ] && [ "$wanted" = "$(cat "$known")" ] && ready=1
+done
+if [ -z "$ready" ]; then
+    echo "setup: installing Craft and what it needs into $environment (the first time this fetches PyTorch: some minutes)"
+    "$PYTHON" -m pip install --disable-pip-version-check --quiet --editable "$CRAFT_HOME${extras:+[$extras]}"
+    printf '%s\n' "$wanted" >"$stamp"
 else
     echo "setup: environment $environment is ready"
 fi

@@ -6,7 +6,7 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-source scripts/setup.sh
+source scripts/setup.sh test,docs
 
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .

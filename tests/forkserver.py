@@ -60,10 +60,10 @@ def serving(folder: Path):
 
 def serve(address: str, stand_in: str) -> None:
     sys.path.insert(0, str(HOME))
-    import configs  # noqa: F401  (what every command needs, imported once)
-    import results.tables  # noqa: F401
-    import train  # noqa: F401
-    from protocols import runner  # noqa: F401
+    from craft.lab.results import tables  # noqa: F401
+    from craft.lab.sweeps import runner  # noqa: F401
+    from craft.trainers import launch, settings  # noqa: F401  (what every command needs, imported once)
+    from craft.trainers.engine import variants  # noqa: F401
 
     sys.executable = stand_in  # commands that start commands come back here
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -4,7 +4,7 @@ import contextlib
 import json
 from unittest import mock
 
-import train
+from craft.trainers import launch as train
 
 QUICK = ["DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKERS", "0"]
 
@@ -22,7 +22,7 @@ def metrics(folder):
 @contextlib.contextmanager
 def interrupted_after(epochs):
     """Within the block a run is interrupted after so many epochs, as by a key."""
-    from trainers.base import PromptTrainer
+    from craft.trainers.engine.prompt_trainer import PromptTrainer
 
     original = PromptTrainer.run_epoch
 

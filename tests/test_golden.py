@@ -14,10 +14,12 @@ import torch
 from safetensors.torch import save_file
 from yacs.config import CfgNode
 
-import trainers
-from backbones import fingerprint, load_clip
-from configs import FOLDER, get_cfg, merge, read_yaml
-from trainers.craft_terms import CraftTerms
+from craft.clip import fingerprint, load_clip
+from craft.common.places import configs
+from craft.config.layers import merge, read_yaml
+from craft.terms import CraftTerms
+from craft.trainers import structures
+from craft.trainers.settings import get_cfg
 
 GOLDEN = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parent / "golden"))
 LOGITS, LOSSES, GRADIENTS = 2e-4, 2e-5, 1e-5  # the stated tolerances; gradients relative
@@ -50,15 +52,15 @@ def our_name(published):
 
 def build(case, clip, monkeypatch):
     ((node, values),) = case["trainer_config"].items()
-    host = next(host for host in trainers.HOSTS.values() if host.node == node)
+    host = next(host for host in structures.STRUCTURES.values() if host.node == node)
     settings = CfgNode(dict(host.defaults))
     merge(settings, values, case["case"])
     template = "a photo of a {}."
     if node == "KGCOOP":
         (template,) = case["teacher_templates"]
     elif "teacher_templates" in case:
-        monkeypatch.setattr(host.learner, "teacher_templates", tuple(case["teacher_templates"]))
-    learner = host.learner(clip, case["classnames"], settings, template, fingerprint(clip))
+        monkeypatch.setattr(host.load(), "teacher_templates", tuple(case["teacher_templates"]))
+    learner = host.load()(clip, case["classnames"], settings, template, fingerprint(clip))
     ours = dict(learner.named_parameters())
     for name, shape in case["learnable"].items():
         parameter = ours.pop(our_name(name))
@@ -71,7 +73,7 @@ def build(case, clip, monkeypatch):
 def release_terms(case, learner, ood):
     """Craft's terms under the release's yaml."""
     cfg = get_cfg()
-    path = FOLDER / "trainers" / "MaPLe" / ("release_ood.yaml" if ood else "release.yaml")
+    path = configs() / "trainers" / "MaPLe" / ("release_ood.yaml" if ood else "release.yaml")
     merge(cfg, read_yaml(path), str(path))
     classes = len(case["classnames"])
     anchors = torch.tensor(recipe.image_anchors(case["case"], classes))
@@ -139,4 +141,4 @@ def test_all_hosts_have_a_case():
     """The project's own copy covers every structure; another GOLDEN_DIR may hold any subset."""
     if "GOLDEN_DIR" not in os.environ:
         covered = {node for case in CASES.values() for node in case["trainer_config"]}
-        assert covered == {host.node for host in trainers.HOSTS.values() if host.trainable}
+        assert covered == {host.node for host in structures.STRUCTURES.values() if host.trainable}

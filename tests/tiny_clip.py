@@ -17,7 +17,7 @@ import torch
 from clip.model import CLIP
 from safetensors.torch import save_file
 
-from common.files import read_json
+from craft.common.files import read_json
 
 SIZE, WIDTH, LAYERS, PATCH = 16, 64, 2, 8
 
@@ -65,7 +65,7 @@ def argv(folder: Path, arguments: tuple, options: tuple) -> list[str]:
 
 def train(folder: Path, *arguments: str, options: tuple = ()) -> Run:
     """``train.py`` with ``arguments`` and trailing KEY VALUE ``options``, writing to ``folder``."""
-    import train as script
+    from craft.trainers import launch as script
 
     out, err, console = io.StringIO(), io.StringIO(), sys.stdout
     try:
@@ -83,11 +83,12 @@ def train(folder: Path, *arguments: str, options: tuple = ()) -> Run:
 
 def build(folder: Path, *arguments: str, options: tuple = ()):
     """The trainer that such a run builds, before its first step."""
-    from dassl.engine import build_trainer
     from dassl.utils import set_random_seed
 
-    import configs
+    from craft.config.commandline import parser
+    from craft.trainers.engine.variants import build as build_trainer
+    from craft.trainers.settings import setup_cfg
 
-    cfg = configs.setup_cfg(configs.parser("").parse_args(argv(folder, arguments, options)))
+    cfg = setup_cfg(parser("").parse_args(argv(folder, arguments, options)))
     set_random_seed(cfg.SEED)
     return build_trainer(cfg)

@@ -1,35 +1,24 @@
-"""Dassl trainers: prompt structures (one a file), each with its Craft variants. Importing this registers them all."""
+"""Dassl trainers: prompt structures, one a file (``coop.py``, ``maple.py``, …), and what makes trainers of them.
 
-import bundled  # noqa: F401  (makes `import dassl` work)
+`structures` lists the structures and their Craft variants, and loads nothing else; ``engine/`` holds the trainers that
+all structures share; `launch` goes from a command line to a run. `enter_into_dassl` makes everything here known to
+Dassl's registries, for a script of one's own.
+"""
 
-from importlib import import_module
-
-from trainers.craft_terms import DEFAULTS as CRAFT_DEFAULTS
-from trainers.registry import HOSTS, check_trainer, describe, host_of, register_host, trainer_names
-
-for structure in ("zeroshot", "coop", "cocoop", "kgcoop", "vpt", "ivlp", "maple", "promptsrc"):  # the order of tables
-    import_module(f"trainers.{structure}")
-
-__all__ = [
-    "CRAFT_DEFAULTS",
-    "HOSTS",
-    "check_trainer",
-    "describe",
-    "extend_cfg",
-    "host_of",
-    "register_host",
-    "trainer_names",
-]
+import craft.bundled  # noqa: F401  (makes `import dassl` work)
+from craft.trainers.structures import STRUCTURES, Structure, register
 
 
-def extend_cfg(cfg) -> None:
-    """Add every structure's config node, Craft's, and what all trainers read."""
-    from yacs.config import CfgNode
+def enter_into_dassl() -> None:
+    """Enter the trainers of all registered structures, and this project's data sets, into Dassl's registries.
 
-    for host in HOSTS.values():
-        cfg.TRAINER[host.node] = CfgNode(dict(host.defaults))
-    cfg.TRAINER.CRAFT = CfgNode(dict(CRAFT_DEFAULTS))
-    cfg.TRAINER.TEXT_CHUNK = 0  # class texts held at a time while training; the rest is computed again (0: all)
-    cfg.TRAINER.COMPILE = False  # the towers' blocks through torch.compile: a slow start for faster steps
-    cfg.TEST.CACHE_FEATURES = True  # keep test images' features on disk where no prompt changes them
-    cfg.TEST.METRIC = "accuracy"  # selects the model under TEST.FINAL_MODEL best_val
+    May be called again after `register`; what is entered already stays as it is.
+    """
+    import craft.datasets  # noqa: F401  (its import registers the readers)
+    from craft.trainers.engine.variants import enter
+
+    for structure in STRUCTURES.values():
+        enter(structure)
+
+
+__all__ = ["STRUCTURES", "Structure", "enter_into_dassl", "register"]

@@ -1,50 +1,7 @@
-"""Print README's table of prompt structures, computed from the code.
-
-python -m trainers
-"""
-
-from __future__ import annotations
+"""``python -m trainers`` was the name of ``python -m craft.trainers.describe``; it says so."""
 
 import sys
 
-import trainers
-from backbones import load_clip
-from common.errors import entry_point
-from trainers.craft_terms import CraftTerms
-
-BACKBONE = "ViT-B/16"
-
-
-def table() -> str:
-    """A Markdown table: structure, paper, what is learned, parameters at ViT-B/16 under the base-to-new settings, and
-    which of Craft's terms have a gradient."""
-    from configs import parser, setup_cfg
-
-    clip = load_clip(f"random:{BACKBONE}")  # counts need shapes, not weights
-    rows = [
-        f"| trainer | paper | what is learned | parameters ({BACKBONE}, base2new) | Craft's terms |",
-        "| --- | --- | --- | ---: | --- |",
-    ]
-    for host in trainers.HOSTS.values():
-        count, terms = 0, "none"
-        if host.trainable:
-            cfg = setup_cfg(parser("").parse_args(["--trainer", host.name, "--config-file", "base2new"]))
-            # The texts of frozen targets do not change the counts; one class is enough.
-            learner = host.learner(clip, ["cat"], cfg.TRAINER[host.node], "a photo of a {}.", f"random:{BACKBONE}")
-            count = sum(parameter.numel() for parameter in learner.parameters())
-            craft = CraftTerms(cfg.TRAINER.CRAFT, learner, mmd=True)
-            terms = ", ".join(name for name, weight in craft.weights.items() if weight)
-        number = host.paper.removeprefix("arXiv ")
-        paper = f"[{number}](https://arxiv.org/abs/{number})"
-        rows.append(f"| `{host.name}` | {paper} | {host.summary} | {count:,} | {terms} |")
-    return "\n".join(rows)
-
-
-@entry_point
-def main() -> int:
-    print(table())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    print("`python -m trainers` is now `python -m craft.trainers.describe`", file=sys.stderr)
+    sys.exit(2)

@@ -6,23 +6,17 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from backbones import TextPrompts, TokenTable
-from trainers.context import context_init, context_length, prompt_rows
-from trainers.learner import PromptLearner
-from trainers.registry import register_host
+from craft.clip import TextPrompts, TokenTable
+from craft.prompts.context import context_init, context_length, prompt_rows
+from craft.prompts.learner import PromptLearner
 
 NODE = {"N_CTX": 16, "CTX_INIT": "", "PREC": "fp16"}
 
 
-@register_host(
-    "CoCoOp",
-    node="COCOOP",
-    defaults=NODE,
-    paper="arXiv 2203.05557",
-    summary="context vectors plus a network that shifts them by each image's features",
-)
 class CoCoOpLearner(PromptLearner):
     """ctx: (n_ctx, d); meta_net: e -> e/16 -> d, whose output is added to every context vector."""
+
+    defaults = NODE
 
     text_per_image = True
 

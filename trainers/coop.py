@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from backbones import TextPrompts, TokenTable
-from trainers.context import INIT_STD, context_init, context_length, prompt_rows
-from trainers.learner import PromptLearner
-from trainers.registry import register_host
+from craft.clip import TextPrompts, TokenTable
+from craft.prompts.context import INIT_STD, context_init, context_length, prompt_rows
+from craft.prompts.learner import PromptLearner
 
 NODE = {
     "N_CTX": 16,  # number of context tokens; CTX_INIT, where given, decides instead
@@ -18,15 +17,10 @@ NODE = {
 }
 
 
-@register_host(
-    "CoOp",
-    node="COOP",
-    defaults=NODE,
-    paper="arXiv 2109.01134",
-    summary="context vectors of the text, shared by all classes or one set a class",
-)
 class CoOpLearner(PromptLearner):
     """ctx: (n_ctx, d), or (C, n_ctx, d) with class-specific context (``CSC``)."""
+
+    defaults = NODE
 
     def __init__(self, clip, classnames, node, template, fingerprint):
         super().__init__(clip, classnames, node, template, fingerprint)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from backbones import TextPrompts, TokenTable, VisionPrompts
-from backbones.vision import vision_width
-from common.errors import UserError
-from trainers.context import INIT_STD, context_init, prompt_rows
-from trainers.deep import deep_prompts, text_depth, vision_depth
-from trainers.learner import PromptLearner
-from trainers.registry import register_host
+from craft.clip import TextPrompts, TokenTable, VisionPrompts
+from craft.clip.vision import vision_width
+from craft.common.errors import UserError
+from craft.prompts.context import INIT_STD, context_init, prompt_rows
+from craft.prompts.deep import deep_prompts, text_depth, vision_depth
+from craft.prompts.learner import PromptLearner
 
 NODE = {
     "N_CTX_VISION": 2,
@@ -28,15 +27,10 @@ NODE = {
 WORDS_UP_TO = 4  # MaPLe and its kin take CTX_INIT only for so many context tokens; longer contexts start at random
 
 
-@register_host(
-    "IVLP",
-    node="IVLP",
-    defaults=NODE,
-    paper="arXiv 2210.03117",
-    summary="independent tokens of both towers, of any depth; depth 0 leaves a tower unprompted",
-)
 class IVLPLearner(PromptLearner):
     """ctx, text_deep: (n_t, d); vision_ctx, vision_deep: (n_v, w)."""
+
+    defaults = NODE
 
     def __init__(self, clip, classnames, node, template, fingerprint):
         super().__init__(clip, classnames, node, template, fingerprint)

@@ -5,23 +5,17 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers import coop
-from trainers.context import frozen_text_features
-from trainers.learner import Features
-from trainers.registry import register_host
+from craft.prompts.context import frozen_text_features
+from craft.prompts.learner import Features
+from craft.trainers import coop
 
 NODE = {**coop.NODE, "N_CTX": 4, "CTX_INIT": "a photo of a", "W": 8.0}
 
 
-@register_host(
-    "KgCoOp",
-    node="KGCOOP",
-    defaults=NODE,
-    paper="arXiv 2303.13283",
-    summary="context vectors whose texts stay near the hand-written ones",
-)
 class KgCoOpLearner(coop.CoOpLearner):
     """W: weight of the distance to the hand-written texts."""
+
+    defaults = NODE
 
     def __init__(self, clip, classnames, node, template, fingerprint):
         super().__init__(clip, classnames, node, template, fingerprint)

@@ -6,13 +6,12 @@ import copy
 
 from torch import nn
 
-from backbones import TextPrompts, TokenTable, VisionPrompts
-from backbones.vision import vision_width
-from trainers.context import context_init, prompt_rows
-from trainers.deep import deep_prompts, text_depth, vision_depth
-from trainers.ivlp import WORDS_UP_TO
-from trainers.learner import PromptLearner
-from trainers.registry import register_host
+from craft.clip import TextPrompts, TokenTable, VisionPrompts
+from craft.clip.vision import vision_width
+from craft.prompts.context import context_init, prompt_rows
+from craft.prompts.deep import deep_prompts, text_depth, vision_depth
+from craft.prompts.learner import PromptLearner
+from craft.trainers.ivlp import WORDS_UP_TO
 
 NODE = {
     "N_CTX": 2,
@@ -22,15 +21,10 @@ NODE = {
 }
 
 
-@register_host(
-    "MaPLe",
-    node="MAPLE",
-    defaults=NODE,
-    paper="arXiv 2210.03117",
-    summary="deep text tokens, and their learned projections as tokens of the image tower",
-)
 class MaPLeLearner(PromptLearner):
     """ctx: (n, d), proj: d -> w; compound_prompts_text: (n, d) a block, each with its own projection to w."""
+
+    defaults = NODE
 
     def __init__(self, clip, classnames, node, template, fingerprint):
         super().__init__(clip, classnames, node, template, fingerprint)

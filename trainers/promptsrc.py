@@ -12,11 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers import ivlp
-from trainers.context import fill, frozen_text_features
-from trainers.learner import Features
-from trainers.promptsrc_templates import TEACHER_TEMPLATES
-from trainers.registry import register_host
+from craft.prompts.context import fill, frozen_text_features
+from craft.prompts.learner import Features
+from craft.trainers import ivlp
+from craft.trainers.promptsrc_templates import TEACHER_TEMPLATES
 
 NODE = {
     **ivlp.NODE,
@@ -29,15 +28,10 @@ NODE = {
 }
 
 
-@register_host(
-    "PromptSRC",
-    node="PROMPTSRC",
-    defaults=NODE,
-    paper="arXiv 2307.06948",
-    summary="independent tokens of both towers, held near the frozen CLIP, averaged over epochs",
-)
 class PromptSRCLearner(ivlp.IVLPLearner):
     """Adds scl_text, scl_image, scl_logits (eq. 3-5) and Gaussian-weighted prompt aggregation (eq. 6)."""
+
+    defaults = NODE
 
     teacher_templates = TEACHER_TEMPLATES
 

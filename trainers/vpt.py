@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from backbones import VisionPrompts
-from backbones.vision import vision_width
-from trainers.context import INIT_STD, clean
-from trainers.deep import deep_prompts, vision_depth
-from trainers.learner import PromptLearner
-from trainers.registry import register_host
+from craft.clip import VisionPrompts
+from craft.clip.vision import vision_width
+from craft.prompts.context import INIT_STD, clean
+from craft.prompts.deep import deep_prompts, vision_depth
+from craft.prompts.learner import PromptLearner
 
 NODE = {
     "N_CTX_VISION": 8,
@@ -20,15 +19,10 @@ NODE = {
 }
 
 
-@register_host(
-    "VPT",
-    node="VPT",
-    defaults=NODE,
-    paper="arXiv 2203.12119",
-    summary="tokens of the image tower, shallow or deep; texts stay hand-written",
-)
 class VPTLearner(PromptLearner):
     """vision_ctx: (n, w); vision_deep: (n, w) for each block from 1 on."""
+
+    defaults = NODE
 
     def __init__(self, clip, classnames, node, template, fingerprint):
         super().__init__(clip, classnames, node, template, fingerprint)

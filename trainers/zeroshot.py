@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from trainers.learner import PromptLearner
-from trainers.registry import register_host
+from craft.prompts.learner import PromptLearner
 
 
-@register_host(
-    "ZeroshotCLIP",
-    node="ZEROSHOTCLIP",
-    defaults={"PREC": "fp16"},
-    paper="arXiv 2103.00020",
-    summary="CLIP with hand-written texts; nothing is learned",
-    trainable=False,
-)
 class ZeroshotCLIPLearner(PromptLearner):
     """Neither tower has prompts, so the base class does everything."""
+
+    defaults = {"PREC": "fp16"}

@@ -16,8 +16,8 @@ import shutil
 import numpy as np
 import torch
 
-from common.errors import UserError
-from common.files import atomic_path, write_text
+from craft.common.errors import UserError
+from craft.common.files import atomic_path, write_text
 
 
 class MissingCheckpoint(UserError, FileNotFoundError):

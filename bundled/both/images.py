@@ -7,7 +7,7 @@ import struct
 
 from PIL import Image
 
-from common.errors import UserError
+from craft.common.errors import UserError
 
 # What Pillow raises for damaged bytes depends on the format; these are all that its plugins document or leak.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from common.errors import UserError
+from craft.common.errors import UserError
 
 
 class Logger:

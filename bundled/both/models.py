@@ -1,10 +1,9 @@
 """A trainer's registered models from and to its output folder: the two methods of TrainerBase that read files."""
 
-from bundled.both import checkpoints
-
 import os.path as osp
 
-from common.errors import UserError
+from craft.bundled.both import checkpoints
+from craft.common.errors import UserError
 
 
 def resume_model_if_exist(self, directory):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from common.errors import UserError, nearest
+from craft.common.errors import UserError, nearest
 
 
 class UnknownName(UserError, KeyError, ValueError):

@@ -28,7 +28,7 @@ phase() {
     [ -z "${CFG:-}" ] || arguments+=(--config "$CFG")
     [ -z "${BACKBONE:-}" ] || arguments+=(--backbone "$BACKBONE")
     local command
-    command="$("$PYTHON" -m protocols show "$protocol" "${arguments[@]}" "$@")"
+    command="$("$PYTHON" -m craft sweep show "$protocol" "${arguments[@]}" "$@")"
     echo "$command"
     # `show` quotes for a shell; the word python stands for the interpreter chosen here.
     eval "\"\$PYTHON\" ${command#python }"

@@ -11,7 +11,7 @@ from pathlib import Path
 from dassl.config import get_cfg_default
 from dassl.data.datasets import build_dataset
 
-import datasets
+from craft import datasets
 from tests.fixtures_data.make_datasets import DATASETS, make_datasets
 
 FOLDERS = {

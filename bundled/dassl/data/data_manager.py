@@ -1,13 +1,12 @@
 """From ``cfg`` to loaders: the data set, its transforms and one DataLoader a split."""
 
-from bundled.both.tables import two_columns
-
 import torch
 import torchvision.transforms as T
 from dassl.utils import read_image
 from torch.utils.data import Dataset as TorchDataset
 
-from common.errors import UserError
+from craft.bundled.both.tables import two_columns
+from craft.common.errors import UserError
 
 from .datasets import build_dataset
 from .samplers import build_sampler

@@ -1,7 +1,5 @@
 """The order in which a loader visits a list of Datum."""
 
-from bundled.both.names import UnknownName
-
 import copy
 import random
 from collections import defaultdict
@@ -9,7 +7,8 @@ from collections import defaultdict
 import numpy as np
 from torch.utils.data.sampler import RandomSampler, Sampler, SequentialSampler
 
-from common.errors import UserError
+from craft.bundled.both.names import UnknownName
+from craft.common.errors import UserError
 
 
 class _DomainSampler(Sampler):

@@ -1,12 +1,12 @@
 """TrainerBase: named models with their optimizers and schedulers, and the skeleton of a training run."""
 
-from bundled.both import models
-
 import os.path as osp
 from collections import OrderedDict
 
 import torch
 from dassl.utils import save_checkpoint, tolist_if_not
+
+from craft.bundled.both import models
 
 
 class TrainerBase:

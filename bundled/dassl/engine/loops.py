@@ -5,7 +5,7 @@ import time
 
 from dassl.utils import AverageMeter, MetricMeter
 
-from common.errors import UserError
+from craft.common.errors import UserError
 
 from .simple import SimpleTrainer
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 import torch
 
-from common.files import atomic_path
+from craft.common.files import atomic_path
 
 from .build import EVALUATOR_REGISTRY
 

@@ -1,5 +1,5 @@
 """Top-k accuracy of a batch."""
 
-from bundled.both.accuracy import compute_accuracy
+from craft.bundled.both.accuracy import compute_accuracy
 
 __all__ = ["compute_accuracy"]

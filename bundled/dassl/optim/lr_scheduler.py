@@ -4,11 +4,11 @@ With W = WARMUP_EPOCH, epochs 0 … W-1 warm up and epoch W + i has the rate tha
 epoch i. The period of the cosine is MAX_EPOCH whatever W, so with a warm-up it does not quite reach zero.
 """
 
-from bundled.both.checkpoints import load_warmup_state_dict, warmup_state_dict
-from bundled.both.names import UnknownName
-
 import torch
 from torch.optim.lr_scheduler import LRScheduler
+
+from craft.bundled.both.checkpoints import load_warmup_state_dict, warmup_state_dict
+from craft.bundled.both.names import UnknownName
 
 AVAI_SCHEDS = ["single_step", "multi_step", "cosine"]
 

@@ -1,11 +1,11 @@
 """``cfg.OPTIM`` -> a torch optimizer."""
 
-from bundled.both.names import UnknownName
-
 import warnings
 
 import torch
 from torch import nn
+
+from craft.bundled.both.names import UnknownName
 
 
 def _adam_settings(cfg):

@@ -1,5 +1,5 @@
 """Copying what is printed to a log file."""
 
-from bundled.both.logs import Logger, setup_logger
+from craft.bundled.both.logs import Logger, setup_logger
 
 __all__ = ["Logger", "setup_logger"]

@@ -1,6 +1,6 @@
 """A mapping from names in a configuration to classes and functions."""
 
-from bundled.both.names import UnknownName, readable
+from craft.bundled.both.names import UnknownName, readable
 
 __all__ = ["Registry"]
 

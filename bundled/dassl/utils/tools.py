@@ -1,8 +1,5 @@
 """Files, seeds and the description of the machine."""
 
-from bundled.both.images import read_image
-from bundled.both.names import check_availability
-
 import json
 import os
 import platform
@@ -17,8 +14,10 @@ from importlib import metadata
 import numpy as np
 import torch
 
-from common.errors import UserError
-from common.files import atomic_path, read_json, write_text
+from craft.bundled.both.images import read_image
+from craft.bundled.both.names import check_availability
+from craft.common.errors import UserError
+from craft.common.files import atomic_path, read_json, write_text
 
 __all__ = [
     "check_availability",

@@ -1,12 +1,11 @@
 """Weights in and out of modules, and which of them are trained."""
 
-from bundled.both.checkpoints import load_checkpoint, resume_from_checkpoint, save_checkpoint
-
 import warnings
 
 from torch import nn
 
-from common.errors import UserError
+from craft.bundled.both.checkpoints import load_checkpoint, resume_from_checkpoint, save_checkpoint
+from craft.common.errors import UserError
 
 __all__ = [
     "count_num_param",

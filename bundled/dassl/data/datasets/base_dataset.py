@@ -1,15 +1,14 @@
 """An image with its label, and a data set as lists of them."""
 
-from bundled.both.images import require_file
-
 import os
 import os.path as osp
 import random
 import shutil
 from collections import defaultdict
 
-from common.errors import UserError
-from common.files import atomic_path
+from craft.bundled.both.images import require_file
+from craft.common.errors import UserError
+from craft.common.files import atomic_path
 
 
 class Datum:

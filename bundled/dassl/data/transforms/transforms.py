@@ -1,7 +1,5 @@
 """``cfg.INPUT`` -> torchvision transforms, and the few that torchvision lacks."""
 
-from bundled.both.names import UnknownName
-
 import random
 
 import numpy as np
@@ -9,6 +7,8 @@ import torch
 import torchvision.transforms.functional as F
 from torchvision import transforms as T
 from torchvision.transforms.functional import InterpolationMode
+
+from craft.bundled.both.names import UnknownName
 
 from .randaugment import RandAugment, RandAugment2, RandAugmentFixMatch
 

@@ -5,7 +5,7 @@ import urllib.error
 import torchvision
 from torch import nn
 
-from common.errors import UserError
+from craft.common.errors import UserError
 
 from .backbone import Backbone
 from .build import BACKBONE_REGISTRY

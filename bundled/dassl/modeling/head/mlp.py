@@ -1,10 +1,10 @@
 """A multilayer perceptron on top of a backbone."""
 
-from bundled.both.names import UnknownName
-
 from functools import partial
 
 from torch import nn
+
+from craft.bundled.both.names import UnknownName
 
 from .build import HEAD_REGISTRY
 

@@ -1,0 +1,14 @@
+"""Craft (arXiv 2407.15894) for prompt tuning of CLIP, as a plug-in for Dassl.
+
+The folders that Dassl users know are parts of this package by name: ``trainers/`` is `craft.trainers`, ``datasets/`` is
+`craft.datasets`, and so on. Installed, they lie inside the package; in a clone they lie beside it, and the line below
+lets Python look there.
+"""
+
+from pathlib import Path
+
+__version__ = "0.2.0"
+
+_HERE = Path(__file__).resolve().parent
+if not (_HERE / "trainers").is_dir():
+    __path__.append(str(_HERE.parent))

@@ -1,0 +1,1 @@
+"""Configuration: layers of yaml and command line, and the table of every key."""

@@ -1,0 +1,178 @@
+"""The one contract between a prompt structure and everything else.
+
+A prompt structure is a `PromptLearner`: it owns what is learned, says which prompts the towers read, and may add loss
+terms. The base class turns that into features and logits. Trainers, Craft and evaluation only ever see `Features`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from clip.model import CLIP
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from craft.clip import TextPrompts, VisionPrompts, encode_image, encode_text
+from craft.common.errors import UserError
+from craft.prompts.context import fill, frozen_text_features
+
+TEXTS_AT_ONCE = 4096  # in evaluation, where texts depend on the image
+
+
+@dataclass
+class Features:
+    """L2-normalised float32 features of a batch, and its logits.
+
+    image: (B, e). text: (C, e), or (B, C, e) where texts depend on the image. logits: (B, C) = tau <u, t>.
+    scale: (), tau = exp(logit_scale).
+    """
+
+    image: Tensor
+    text: Tensor
+    logits: Tensor
+    scale: Tensor
+
+    def take(self, which: Tensor | slice) -> Features:
+        """The features of some of the images."""
+        text = self.text[which] if self.text.dim() == 3 else self.text
+        return Features(self.image[which], text, self.logits[which], self.scale)
+
+    def split(self, first: int) -> tuple[Features, Features]:
+        """The features of the first ``first`` images and of the rest."""
+        return self.take(slice(None, first)), self.take(slice(first, None))
+
+    def text_of(self, labels: Tensor) -> Tensor:
+        """(B, e): v_i, the prompted text of sample i's class."""
+        if self.text.dim() == 3:
+            return self.text[torch.arange(len(labels), device=labels.device), labels]
+        return self.text[labels]
+
+
+class PromptLearner(nn.Module):
+    """Base of all prompt structures.
+
+    clip: frozen, float32 or half, already on its device; held by reference, never saved.
+    classnames: names by label. node: the structure's own config node (``cfg.TRAINER.<NODE>``).
+    template: the data set's hand-written text with ``{}`` for the class name.
+    fingerprint: of the weights, for caches.
+
+    A subclass sets its parameters and overrides `text_prompts` and `vision_prompts` (None: that tower stays
+    unprompted), and where it needs them `extra_terms` and `end_epoch`.
+    """
+
+    #: with a graph, at most so many class texts are held at a time (0: all); see `craft.clip.text.encode_text`
+    text_chunk = 0
+    #: run the towers' blocks through `craft.clip.compiled`
+    compile_blocks = False
+    #: texts depend on the image (CoCoOp): `text_prompts` is called with the image features
+    text_per_image = False
+
+    def __init__(self, clip: CLIP, classnames: Sequence[str], node: CfgNode, template: str, fingerprint: str):
+        super().__init__()
+        self.__dict__["clip"] = clip  # not a submodule: checkpoints hold only what was learned
+        self.classnames, self.node, self.template, self.fingerprint = list(classnames), node, template, fingerprint
+        self._eval_text: Tensor | None = None
+
+    # -- what a structure says ------------------------------------------------------------------------------------
+
+    def text_prompts(self, image: Tensor | None = None) -> TextPrompts | None:
+        """Prompts of all classes; None: the hand-written texts, frozen. image: (B, e), if `text_per_image`."""
+        return None
+
+    def vision_prompts(self) -> VisionPrompts | None:
+        """Prompts of the image tower; None: it is frozen and unprompted."""
+        return None
+
+    def extra_terms(self, out: Features, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """The structure's own loss terms, weighted, by name; cross-entropy is not among them."""
+        return {}
+
+    def end_epoch(self, epoch: int, epochs: int) -> None:
+        """Called after epoch ``epoch`` (counted from 1) of ``epochs``."""
+
+    def hand_written_texts(self) -> list[str]:
+        """The text of each class when nothing is learned."""
+        return [fill(self.template, name) for name in self.classnames]
+
+    # -- what follows from it -------------------------------------------------------------------------------------
+
+    @property
+    def learns_text(self) -> bool:
+        """Whether gradients reach the text features."""
+        return self.text_per_image or self.text_prompts() is not None
+
+    @property
+    def learns_vision(self) -> bool:
+        """Whether gradients reach the image features."""
+        return self.vision_prompts() is not None
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """(B, e) normalised float32; no graph where the image tower has no prompts."""
+        prompts = self.vision_prompts()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and prompts is not None):
+            return F.normalize(encode_image(self.clip, images, prompts, self.compile_blocks).float(), dim=-1)
+
+    def frozen_image(self, images: Tensor) -> Tensor:
+        """(B, e) normalised float32 features of the unprompted CLIP, without a graph."""
+        with torch.no_grad():
+            return F.normalize(encode_image(self.clip, images, None, self.compile_blocks).float(), dim=-1)
+
+    def encode_text(self, image: Tensor | None = None) -> Tensor:
+        """(C, e) or (B, C, e), normalised float32. Outside training the features of all classes are kept."""
+        if self.text_per_image:
+            # Nothing is kept for gradients in evaluation, but each text of each image has its states.
+            images = len(image) if torch.is_grad_enabled() else max(1, TEXTS_AT_ONCE // len(self.classnames))
+            return torch.cat([self._encode_text(self.text_prompts(part)) for part in image.split(images)])
+        if self._eval_text is not None:
+            return self._eval_text
+        prompts = self.text_prompts()
+        if prompts is None:
+            text = F.normalize(frozen_text_features(self.clip, self.hand_written_texts(), self.fingerprint), dim=-1)
+        else:
+            text = self._encode_text(prompts)
+        if prompts is None or not (self.training or torch.is_grad_enabled()):
+            self._eval_text = text
+        return text
+
+    def _encode_text(self, prompts: TextPrompts) -> Tensor:
+        return F.normalize(encode_text(self.clip, prompts, self.text_chunk, self.compile_blocks).float(), dim=-1)
+
+    def forward(self, images: Tensor) -> Features:
+        """images: (B, 3, H, W), normalised with CLIP's mean and deviation."""
+        return self.from_image(self.encode_image(images))
+
+    def from_image(self, image: Tensor) -> Features:
+        """The features of a batch whose image features (B, e) are known already."""
+        text = self.encode_text(image)
+        scale = self.clip.logit_scale.exp().float()
+        with torch.autocast(image.device.type, enabled=False):
+            if text.dim() == 3:
+                logits = scale * torch.einsum("be,bce->bc", image, text)
+            else:
+                logits = scale * image @ text.t()
+        return Features(image, text, logits, scale)
+
+    def loss_terms(self, out: Features, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Cross-entropy and the structure's own terms; the loss is their sum."""
+        return {"cross_entropy": F.cross_entropy(out.logits, labels), **self.extra_terms(out, images, labels)}
+
+    # -- keeping evaluation features honest -----------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> PromptLearner:
+        self._eval_text = None
+        return super().train(mode)
+
+    def load_state_dict(self, *args, **kwargs):
+        self._eval_text = None
+        return super().load_state_dict(*args, **kwargs)
+
+
+def check_depth(depth: int, layers: int, tower: str, key: str, least: int = 1) -> None:
+    """UserError unless ``least`` <= depth <= layers."""
+    if not least <= depth <= layers:
+        raise UserError(
+            f"{key} is {depth}, but the {tower} tower of this backbone has {layers} layers; choose {least} to {layers}"
+        )

@@ -1,0 +1,323 @@
+"""One run, its folder, and what the folder says about it: ``run.json``.
+
+A run is not started, running, interrupted at some epoch, done, or failed. `session` guards a run of ``train.py``: a
+done run is not done again, an interrupted one goes on, and other settings in the same folder are refused. `state_of`
+reads the state of any folder without loading anything else. A folder that exists proves nothing; only ``run.json``
+does, which is written atomically, and a lock that goes with its process tells a running run from a killed one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import shlex
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from craft.common.errors import UserError
+from craft.common.files import read_json, write_json
+from craft.common.memory import peak
+from craft.runs import identity
+
+try:
+    import fcntl
+except ImportError:  # Windows: without locks, a running run looks like an interrupted one
+    fcntl = None
+
+RECORD, LOCK, STATE, METRICS = "run.json", ".run.lock", "state.pth.tar", "metrics.json"
+
+
+# -- reading a folder -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class State:
+    """name: not started, running, interrupted, done or failed. error: the last line of a failure."""
+
+    name: str
+    epoch: int = 0
+    epochs: int = 0
+    error: str = ""
+
+    def __str__(self) -> str:
+        if self.name in ("interrupted", "running") and self.epochs:
+            return f"{self.name} at epoch {self.epoch}/{self.epochs}"
+        return f"{self.name}: {self.error}" if self.error else self.name
+
+
+def read(folder: str | os.PathLike) -> dict[str, Any] | None:
+    """The content of ``run.json``; None where there is none. UserError where it is damaged."""
+    path = Path(folder) / RECORD
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    if not isinstance(found, dict) or "state" not in found:
+        raise UserError(f"{path} is not a run's record; delete it to start the run anew")
+    return found
+
+
+def state_of(folder: str | os.PathLike) -> State:
+    """The state of the run in ``folder``."""
+    found = read(folder)
+    if found is None:
+        return State("running" if locked(folder) else "not started")
+    name = found["state"]
+    if name == "started":
+        name = "running" if locked(folder) else "interrupted"
+    return State(name, found.get("epoch", 0), found.get("epochs", 0), found.get("error") or "")
+
+
+def log_of(folder: str | os.PathLike) -> Path | None:
+    """The newest log in a run's folder: Dassl gives a second log of one folder the time as its ending."""
+    logs = [path for path in Path(folder).glob("log.txt*") if path.is_file()]
+    return max(logs, key=lambda path: (path.stat().st_mtime, path.name), default=None)
+
+
+def mark_failed(folder: str | os.PathLike, error: str, command: list[str]) -> None:
+    """Record a run that ended before it could say so itself (it did not get as far as its first line)."""
+    write_json(Path(folder) / RECORD, {"state": "failed", "error": error, "command": shlex.join(command)})
+
+
+# -- one process a folder ---------------------------------------------------------------------------------------------
+
+
+def locked(folder: str | os.PathLike) -> bool:
+    """Whether a living process works in ``folder``."""
+    path = Path(folder) / LOCK
+    if fcntl is None or not path.is_file():
+        return False
+    with open(path) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+_held: set = set()  # open lock files of this process
+
+
+def _let_go() -> None:
+    """In a forked child (a loader's worker): close the lock, or it would outlive the run with the worker."""
+    for stream in _held:
+        stream.close()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = open(folder / LOCK, "a")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the output folder {folder}: {error.strerror}; choose another with --output-dir"
+        ) from error
+    with stream:
+        for attempt in range(5):
+            try:
+                if fcntl is not None:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if attempt == 4:
+                    raise UserError(
+                        f"another process is running in {folder}; wait for it or choose another --output-dir"
+                    ) from None
+                time.sleep(0.3)  # somebody may only be looking
+        _held.add(stream)
+        try:
+            yield
+        finally:
+            _held.discard(stream)
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+def what_to_do(
+    folder: Path, config: dict, defaults: dict, mode: str = "train", model: dict | None = None, force: bool = False
+) -> str:
+    """``new``, ``resume`` or ``done`` for a run with this nested ``config`` in ``folder``.
+
+    UserError where the folder holds the results or finished epochs of a run with other settings.
+    """
+    found = read(folder)
+    if found is None or force or "config" not in found:
+        return "new"
+    if found["state"] != "done" and not (folder / STATE).is_file():
+        return "new"  # nothing there that could be lost
+    flat = [identity.flatten(each) for each in (found["config"], config, defaults)]
+    different = identity.differences(*flat)
+    if found.get("mode") != mode:
+        different.insert(0, f"it is a run to {found.get('mode')}, this is one to {mode}")
+    if different:
+        more = f" (and {len(different) - 5} more)" if len(different) > 5 else ""
+        raise UserError(
+            f"{folder} holds a run with other settings: {'; '.join(different[:5])}{more}. Choose another --output-dir, "
+            "or replace that run with --force"
+        )
+    if mode == "evaluate":
+        same = (found["identity"].get("model") or {}).get("digest") == (model or {}).get("digest")
+        return "done" if found["state"] == "done" and same else "new"
+    return "done" if found["state"] == "done" else "resume"
+
+
+def _clear(folder: Path) -> None:
+    """Take away what an earlier run left, so that nothing of it is taken for this one's. Logs stay."""
+    leftovers = [folder / STATE, folder / METRICS]
+    leftovers += [*folder.glob("*/model*.pth.tar*"), *folder.glob("*/checkpoint")]
+    leftovers += folder.glob("tensorboard/events.*")
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+class Session:
+    """A run while it lasts. todo: ``new``, ``resume`` or ``done``."""
+
+    def __init__(self, folder: Path, todo: str, record: dict[str, Any], force: bool):
+        self.folder, self.todo, self.record, self.force = folder, todo, record, force
+        self.clock = time.monotonic()
+        self.before = record["timing"]["seconds"]
+
+    @property
+    def done(self) -> bool:
+        return self.todo == "done"
+
+    def update(self, **values: Any) -> None:
+        """Put values into ``run.json``, with the time and memory used so far."""
+        self.record.update(values)
+        self.record["timing"]["seconds"] = round(self.before + time.monotonic() - self.clock, 2)
+        self.record["peak_memory_mb"] = _peak_memory()
+        write_json(self.folder / RECORD, self.record)
+
+    def watch(self, trainer) -> None:
+        """Take note of a built trainer's data, device and anchors, and from now on of every finished epoch.
+
+        UserError where the run goes on with other images than it began with.
+        """
+        split = identity.split_record(trainer.dm.dataset, trainer.cfg.DATASET.ROOT) if hasattr(trainer, "dm") else {}
+        known = self.record.get("split")
+        if self.todo == "resume" and known and split and known["digest"] != split["digest"]:
+            changed = ", ".join(f"{part} {known[part]} there, {split[part]} now" for part in split if part != "digest")
+            raise UserError(
+                f"the images or labels of {trainer.cfg.DATASET.NAME} are not those that {self.folder} was begun with "
+                f"({changed}); restore them, or begin anew with --force"
+            )
+        self.record["identity"]["data"] = split.get("digest")
+        about = getattr(trainer, "about", {})
+        self.update(
+            split=split,
+            device=_device(trainer.device),
+            anchors=about.get("anchors"),
+            epochs=trainer.max_epoch if self.record["mode"] == "train" and about.get("parameters", 1) else 0,
+        )
+        after_epoch = trainer.after_epoch
+
+        def note_epoch():
+            after_epoch()
+            self.update(epoch=trainer.epoch + 1)
+
+        trainer.after_epoch = note_epoch
+
+
+def _device(device) -> dict[str, Any]:
+    import torch
+
+    if device.type == "cuda":
+        return {"type": "cuda", "name": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
+    from craft.clip.products import onednn_is_faster
+
+    return {"type": device.type, "threads": torch.get_num_threads(), "onednn": onednn_is_faster()}
+
+
+def _peak_memory() -> dict[str, float]:
+    """Largest resident memory of the process, and of the GPU where one was used, in MiB."""
+    found = {"host": round(peak() / 2**20, 1)}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        found["cuda"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return found
+
+
+@contextlib.contextmanager
+def session(
+    config: dict,
+    defaults: dict,
+    command: list[str],
+    mode: str = "train",
+    model: dict | None = None,
+    force: bool = False,
+    versions: dict[str, str] | None = None,
+) -> Iterator[Session]:
+    """Guard one run in ``config["OUTPUT_DIR"]``.
+
+    Args:
+        config: the resolved configuration, nested. defaults: that of an empty command line, for keys unknown then.
+        command: for the record. mode: ``train`` or ``evaluate``. model: `identity.model_record` of an evaluation.
+        force: replace whatever run the folder holds. versions: of what is used beside `identity.versions`.
+
+    The run is ``started`` before the block, ``done`` after it, ``failed`` with its error's last line where the block
+    raises; an interrupt leaves it ``started``, as a kill does. UserError where another process works in the folder or
+    the folder holds a run with other settings.
+    """
+    folder = Path(config["OUTPUT_DIR"])
+    with _lock(folder):
+        todo = what_to_do(folder, config, defaults, mode, model, force)
+        previous = read(folder) or {}
+        code = identity.code_digest()
+        if todo == "done":
+            yield Session(folder, todo, previous, force)
+            return
+        record = {
+            "state": "started",
+            "mode": mode,
+            "epoch": 0,
+            "epochs": 0,
+            "error": None,
+            "command": shlex.join(command),
+            "identity": {"config": identity.config_digest(config), "code": code, "data": None, "model": model},
+            "versions": identity.versions() | (versions or {}),
+            "timing": {"started": _now(), "finished": None, "seconds": 0.0, "sessions": []},
+            "config": config,
+        }
+        if todo == "resume":
+            record["epoch"], record["timing"], record["split"] = (
+                previous.get("epoch", 0),
+                previous["timing"],
+                previous.get("split"),
+            )
+            earlier = previous["identity"]["code"]
+            if earlier != code:
+                # Not refused: a fixed typo must not cost a week of training. But never hidden.
+                print(f"Note: this run was begun by another version of the code ({earlier}, now {code})")
+                record["identity"]["code"] = f"{earlier}+{code}" if code not in earlier.split("+") else earlier
+        elif "config" in previous:
+            _clear(folder)
+        record["timing"]["sessions"].append({"started": _now(), "host": socket.gethostname(), "pid": os.getpid()})
+        run = Session(folder, todo, record, force)
+        run.update()
+        try:
+            yield run
+        except Exception as error:
+            message = str(error).strip().splitlines() or [type(error).__name__]
+            last = message[-1] if isinstance(error, UserError) else f"{type(error).__name__}: {message[-1]}"
+            run.update(state="failed", error=last, traceback=traceback.format_exc())
+            raise
+        record["timing"]["finished"] = _now()
+        run.update(state="done")

@@ -1,0 +1,26 @@
+"""Readers of published data sets, one a file. Importing this package registers all of them."""
+
+from craft.datasets.readers import (  # noqa: F401  (importing a reader registers it)
+    caltech101,
+    celeba,
+    digits,
+    digits_groups,
+    digits_shift,
+    dtd,
+    eurosat,
+    fgvc_aircraft,
+    food101,
+    image_folder,
+    imagenet,
+    imagenet_a,
+    imagenet_ood,
+    imagenet_r,
+    imagenet_sketch,
+    imagenetv2,
+    oxford_flowers,
+    oxford_pets,
+    stanford_cars,
+    sun397,
+    ucf101,
+    waterbirds,
+)

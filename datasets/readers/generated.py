@@ -1,0 +1,104 @@
+"""Data sets that are made on this machine: their images are written once, whole or not at all, and checked when read.
+
+A generated folder holds images and a ``manifest.json`` with the recipe that it was made from and the size of every
+file. The folder's name carries a digest of the recipe, so another version of the recipe never meets old images, and
+a folder in which a file is missing or cut short is made again instead of being believed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from craft.common.errors import UserError
+from craft.common.files import atomic_folder, cache_dir, digest_json, read_json, write_json
+
+try:
+    import fcntl
+except ImportError:  # Windows: publishing by rename is still atomic, only a repair is not serialised.
+    fcntl = None
+
+MANIFEST = "manifest.json"
+
+
+def generated_folder(name: str, root: str, recipe: dict, write: Callable[[Path], None]) -> Path:
+    """The folder of the generated data set ``name``, made now if it is missing or damaged.
+
+    Args:
+        name: folder name; images go to ``root/name`` where that folder exists, else to the user's cache.
+        root: data root (``DATASET.ROOT``), may be empty.
+        recipe: JSON value with everything that the images depend on.
+        write: fills the empty folder that it is given; called at most once.
+
+    Several processes may call this at the same time: one of them writes, the others wait for it.
+    """
+    recipe = json.loads(json.dumps(recipe))  # as the manifest will give it back: JSON knows no tuples
+    version = digest_json(recipe)[:16]
+    places = [cache_dir(name) / version]
+    if root and (own := Path(root).expanduser() / name).is_dir():
+        places.insert(0, own / version)
+    for target in places:
+        if _is_whole(target, recipe):
+            return target
+        if _writable(target.parent):
+            break
+    else:
+        raise UserError(f"cannot write the images of {name} to {places[-1].parent}; set CRAFT_CACHE to another folder")
+    with locked(target):
+        if _is_whole(target, recipe):
+            return target
+        if target.exists():
+            _discard(target)
+        print(f"Writing the images of {name} to {target}")
+        with atomic_folder(target) as folder:
+            write(folder)
+            files = sorted(p for p in folder.rglob("*") if p.is_file())
+            sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in files}
+            write_json(folder / MANIFEST, {"recipe": recipe, "files": sizes}, indent=None)
+    return target
+
+
+def _is_whole(folder: Path, recipe: dict) -> bool:
+    """Whether the folder was made from this recipe and every file of it has the size that it was written with."""
+    try:
+        manifest = read_json(folder / MANIFEST)
+        if manifest["recipe"] != recipe:
+            return False
+        return all((folder / name).stat().st_size == size for name, size in manifest["files"].items())
+    except (UserError, OSError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _writable(folder: Path) -> bool:
+    """Whether something can be written into a folder, which is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _discard(folder: Path) -> None:
+    """Take a damaged folder away: out of sight first, because deleting many files takes time."""
+    aside = folder.with_name(f".{folder.name}.damaged-{os.getpid()}")
+    os.rename(folder, aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(target: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock beside ``target``; it goes with the process, so a killed one leaves nothing locked.
+
+    With ``wait`` off, UserError where another process holds it.
+    """
+    with open(target.with_name(f".{target.name}.lock"), "a") as stream:
+        if fcntl is not None:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise UserError(f"another process is at work on {target}; wait for it to end") from None
+        yield

@@ -1,0 +1,238 @@
+"""``ImageFolder``: anybody's own images, as folders or as a CSV, with all that the published sets can do.
+
+Folders: class folders (``cat/1.jpg``), domains of class folders (``photo/cat/1.jpg``), or split folders with either in
+them (``train/cat/1.jpg``; train with val and/or test). A CSV has the columns path and class, and may have domain, group
+and split. Where no split is given, 50 % / 20 % / 30 % of every class become train, val and test by a hash of the file
+names: the same in every run and on every machine, whatever the seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dassl.data.datasets import DATASET_REGISTRY
+
+from craft.common.errors import UserError
+from craft.common.files import cache_dir, digest_json
+from craft.datasets import listing
+from craft.datasets.base import Item, PromptDataset, Split
+from craft.datasets.classnames import class_names
+from craft.datasets.csvs import inside, read_csv
+from craft.datasets.domains import choose_domains
+from craft.datasets.groups import say_groups_drawn
+from craft.datasets.splits import grouped
+
+PARTS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+SPLIT_SEED = 2024
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image as it was found: path below the folder, class key, and what else its place or row says of it."""
+
+    path: str
+    key: str
+    domain: str = ""
+    group: str = ""
+    part: str = ""
+
+
+@DATASET_REGISTRY.register()
+class ImageFolder(PromptDataset):
+    """Your own images: a folder (DATASET.ROOT, or DATASET.PATH below it) or a CSV (DATASET.PATH, or DATASET.ROOT).
+
+    Labels follow the sorted class names of the folders or the CSV; DATASET.CLASSNAMES names a file that gives them
+    other names in prompts, DATASET.TEMPLATE sets the prompt. A CSV's paths are relative to DATASET.ROOT where that is
+    a folder, else to the CSV's own folder. Domains are chosen by SOURCE_DOMAINS and TARGET_DOMAINS.
+    """
+
+    @classmethod
+    def locate(cls, cfg) -> Path:
+        place = cls.place(cfg)
+        if not place.is_file():
+            return place
+        root = Path(os.path.abspath(os.path.expanduser(cfg.DATASET.ROOT or place.parent)))
+        return root if root.is_dir() else place.parent
+
+    @classmethod
+    def place(cls, cfg) -> Path:
+        """The folder or CSV that the config names; UserError where there is none."""
+        if not cfg.DATASET.ROOT and not cfg.DATASET.PATH:
+            raise UserError(f"{cls.__name__}: no images given; set --root to your folder of images")
+        place = Path(cfg.DATASET.ROOT).expanduser().joinpath(Path(cfg.DATASET.PATH).expanduser())
+        place = Path(os.path.abspath(place))
+        if not place.exists():
+            raise UserError(f"{cls.__name__}: {place} does not exist; check --root and DATASET.PATH")
+        return place
+
+    def read(self) -> Split:
+        place = self.place(self.cfg)
+        if not self.cfg.DATASET.CACHE_DIR:
+            # Nothing is written among somebody's images: a cache folder there would look like another class.
+            self.caches.places = [cache_dir("image_folder", digest_json(str(place))[:16])]
+        found = from_csv(place, self.folder) if place.is_file() else from_folders(place)
+        names = class_names(sorted({one.key for one in found}), self.cfg.DATASET.CLASSNAMES, self.folder)
+        self.domains = sorted({one.domain for one in found} - {""})
+        groups = sorted({one.group for one in found} - {""}, key=_as_number)
+        self.group_names = groups or None
+        labels = {key: label for label, key in enumerate(names)}
+        parts: dict[str, list[Item]] = {}
+        for one in found:
+            domain = self.domains.index(one.domain) if one.domain else 0
+            group = groups.index(one.group) if one.group else None
+            item = Item(one.path, labels[one.key], names[one.key], domain, group=group)
+            parts.setdefault(one.part, []).append(item)
+        for items in parts.values():
+            items.sort(key=lambda item: (item.label, item.path))
+        split = self.divide(parts)
+        split.listed, split.origin = True, str(place)
+        return choose_domains(self.name, split, self.domains, self.cfg, self.rng)
+
+    def divide(self, parts: dict[str, list[Item]]) -> Split:
+        """The split that was given, completed; or one made here where none was."""
+        if "" in parts:
+            print(
+                f"{self.name}: no split is given; taking 50 % train, 20 % val and 30 % test of every class by a hash "
+                "of the file names, the same in every run"
+            )
+            return split_by_hash(parts[""])
+        if "train" not in parts:
+            raise UserError(f"{self.name}: there are images for {' and '.join(parts)} but none for train; add some")
+        if "test" in parts:
+            if "val" not in parts:
+                print(f"{self.name}: train and test are given and no val: nothing is held out for validation")
+            return Split(parts["train"], parts.get("val"), parts["test"])
+        if "val" in parts:
+            print(f"{self.name}: no test images are given: val is used for testing, as on ImageNet")
+            return Split(parts["train"], parts["val"], parts["val"], draw_val=False)
+        raise UserError(f"{self.name}: all images are marked train; mark some test, or mark none to have a split made")
+
+    def finish(self, split: Split) -> Split:
+        split = super().finish(split)
+        if self.group_names:
+            say_groups_drawn(self, split)
+        return split
+
+
+def _as_number(text: str) -> tuple[int, int, str]:
+    """Sorts 2 before 10, and numbers before words."""
+    return (0, int(text), text) if text.isdecimal() else (1, 0, text)
+
+
+def split_by_hash(items: list[Item]) -> Split:
+    """50 % train, 20 % val, 30 % test of every class, domain and group, by SHA-256 of the path.
+
+    A class of two images has one for training and one for testing; of three and more, one at least in every part.
+    """
+    parts: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
+    for members in grouped(items, lambda item: (item.label, item.domain, item.group)).values():
+        members = sorted(members, key=lambda i: hashlib.sha256(f"{SPLIT_SEED}:{i.path}".encode()).digest())
+        count = len(members)
+        val = max(round(0.2 * count), 1 if count >= 3 else 0)
+        test = max(round(0.3 * count), 1 if count >= 2 else 0)
+        train = count - val - test
+        parts["train"] += members[:train]
+        parts["val"] += members[train : train + val]
+        parts["test"] += members[train + val :]
+    for members in parts.values():
+        members.sort(key=lambda item: (item.label, item.path))
+    return Split(parts["train"], parts["val"] or None, parts["test"])
+
+
+# -- folders ---------------------------------------------------------------------------
+
+
+def from_folders(folder: Path) -> list[Found]:
+    """The images of a tree of class folders, of domains or splits of them; UserError where it is none of these."""
+    top = listing.subfolders(folder)
+    known = {name: PARTS[name.lower()] for name in top if name.lower() in PARTS}
+    if "train" not in known.values() or len(known) < 2:
+        return _classes_or_domains(folder, "", lambda **place: Found(**place))
+    other = [name for name in top if name not in known]
+    if other:
+        raise UserError(f"{folder} has split folders ({', '.join(known)}) and beside them {other[0]!r}; move it away")
+    found: list[Found] = []
+    for name, part in known.items():
+        found += _classes_or_domains(folder / name, f"{name}/", lambda part=part, **place: Found(part=part, **place))
+    return found
+
+
+def _classes_or_domains(folder: Path, prefix: str, make: Callable[..., Found]) -> list[Found]:
+    """Images of class folders, or of domains of class folders, in ``folder``; ``prefix`` begins their paths."""
+    contents = _contents(folder)
+    classes = [name for name, (images, _) in contents.items() if images]
+    if len(classes) == len(contents):
+        return [make(path=f"{prefix}{key}/{i}", key=key) for key, (images, _) in contents.items() for i in images]
+    if classes:
+        # Class folders and folders of folders side by side: one of them is in the wrong place.
+        odd = next(name for name in contents if name not in classes)
+        raise UserError(
+            f"{folder}: {classes[0]!r} holds images, {odd!r} holds folders; put class folders side by side, or all of "
+            f"them into one folder a domain"
+        )
+    found = []
+    for domain in contents:
+        for key, (images, deeper) in _contents(folder / domain).items():
+            if deeper and not images:
+                raise UserError(f"{folder / domain / key} holds folders again; the deepest layout is domain/class")
+            found += [make(path=f"{prefix}{domain}/{key}/{i}", key=key, domain=domain) for i in images]
+    return found
+
+
+def _contents(folder: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """{subfolder: (its images, its folders)}; UserError for one with neither or with both, and for images beside."""
+    names = listing.subfolders(folder)
+    loose = listing.image_names(folder)
+    if loose:
+        raise UserError(
+            f"{folder} holds images itself ({loose[0]}); put each into a folder with the name of its class, or list "
+            "them in a CSV (DATASET.PATH)"
+        )
+    if not names:
+        raise UserError(f"{folder} holds no class folders; make one for each class, with its images")
+    contents = {}
+    for name in names:
+        images, folders = listing.image_names(folder / name), listing.subfolders(folder / name)
+        if not images and not folders:
+            raise UserError(f"the class folder {folder / name} holds no image; fill it or remove it")
+        if images and folders:
+            raise UserError(f"{folder / name} holds images ({images[0]}) and folders ({folders[0]}); separate them")
+        contents[name] = (images, folders)
+    return contents
+
+
+# -- CSV -------------------------------------------------------------------------------
+
+
+def from_csv(table: Path, root: Path) -> list[Found]:
+    """The images that a CSV lists, with paths below ``root``; UserError with file and line for whatever is wrong."""
+    found: list[Found] = []
+    lines: dict[str, int] = {}
+    for line, row in read_csv(table, ("path", "class"), ("domain", "group", "split")):
+        where = f"{table}, line {line}"
+        path = inside(where, row["path"], root)
+        if path in lines:
+            raise UserError(f"{where}: {path} is listed already in line {lines[path]}; remove one of the two")
+        lines[path] = line
+        for column, value in row.items():
+            if not value:
+                raise UserError(f"{where}: {column} is empty; fill it, or leave the whole column out")
+        part = row.get("split", "").lower()
+        if part and part not in PARTS:
+            raise UserError(f"{where}: split is {row['split']!r}; it can be train, val or test")
+        found.append(Found(path, row["class"], row.get("domain", ""), row.get("group", ""), PARTS.get(part, "")))
+    if not found:
+        raise UserError(f"{table} lists no image")
+    gone = listing.missing(root, lines)
+    if gone:
+        more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
+        raise UserError(f"{table}, line {lines[gone[0]]}: there is no image {root / gone[0]}{more}; correct the path")
+    return found

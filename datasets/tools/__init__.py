@@ -1,0 +1,1 @@
+"""Commands about data: list, check, download, show."""

@@ -1,0 +1,1 @@
+"""The laboratory: sweeps over many runs, results made of them, and benchmarks."""

@@ -1,0 +1,80 @@
+"""Tables, figures and a report from the folders of runs.
+
+    craft results table   output                      all protocols that have runs there
+    craft results table   output --protocol base2new --format md
+    craft results table   output --write tables       also tables/results.csv and tables/results.json
+    craft results figures output                      PNG and PDF in output/figures
+    craft results report  output                      one HTML file, output/report.html
+
+Folders may hold this project's runs or plain log.txt files of other Dassl-based repositories, or both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from craft.common.errors import entry_point
+from craft.common.files import write_text
+from craft.lab.results import render
+from craft.lab.results.collect import collect
+from craft.lab.results.figures import KINDS, draw_all
+from craft.lab.results.tables import build
+from craft.lab.sweeps.plan import split_words
+
+
+def parser() -> argparse.ArgumentParser:
+    out = argparse.ArgumentParser(
+        "craft results",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    actions = out.add_subparsers(dest="action", required=True)
+    for name, text in (
+        ("table", "mean, deviation and differences over seeds"),
+        ("figures", "the figures that the runs allow"),
+        ("report", "one self-contained HTML file"),
+    ):
+        action = actions.add_parser(name, help=text, description=text)
+        action.add_argument("folder", help="output folder of one or more sweeps")
+        action.add_argument("--protocol", default="", help="only this one")
+        if name == "table":
+            action.add_argument("--format", choices=tuple(render.FORMATS), default="text")
+            action.add_argument("--write", metavar="FOLDER", default="", help="also write results.csv and results.json")
+        if name in ("figures", "report"):
+            action.add_argument("--to", default="", help="where to write (default: inside the folder)")
+            action.add_argument("--only", nargs="+", default=[], metavar="KIND", help=f"figures: {', '.join(KINDS)}")
+        if name == "report":
+            action.add_argument("--no-figures", action="store_true", help="tables only: no model is loaded")
+    return out
+
+
+@entry_point
+def main(argv: list[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    found = collect(options.folder)
+    if options.action == "table":
+        grids = build(found, options.protocol)
+        print(render.FORMATS[options.format](grids), end="")
+        if options.write:
+            write_text(Path(options.write) / "results.csv", render.as_csv(grids))
+            write_text(Path(options.write) / "results.json", render.as_json(grids))
+        return 0
+    if options.action == "figures":
+        target = Path(options.to or Path(options.folder) / "figures")
+        for path in draw_all(found, target, options.protocol, split_words(options.only)):
+            print(path)
+        return 0
+    from craft.lab.results.report import write_report
+
+    target = Path(options.to or Path(options.folder) / "report.html")
+    only = () if options.no_figures else split_words(options.only) or KINDS
+    write_report(found, options.folder, target, options.protocol, only)
+    print(f"Report: {target}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

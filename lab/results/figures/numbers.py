@@ -1,0 +1,165 @@
+"""Figures of numbers that runs have written: ablation bars, gains by data set, few-shot curves, loss terms by epoch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from matplotlib.ticker import MaxNLocator
+
+from craft.lab.results import stats
+from craft.lab.results.collect import Result
+from craft.lab.results.figures import style
+from craft.lab.results.grid import Grid, count_shots, order
+from craft.lab.results.tables import ABLATION
+from craft.trainers.structures import host_name
+
+ALIGNMENT = ("cross_entropy", "static", "stochastic", "mmd")
+
+
+def slug(text: str) -> str:
+    """A file name from a title."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower().replace("+", "plus")).strip("_")
+
+
+def ablation(grids: list[Grid], target: Path) -> list[Path]:
+    """A bar a variant: mean difference to the host over seeds with its 95 % interval, and every seed as a dot."""
+    paths: list[Path] = []
+    for grid in grids:
+        pairs = [(row, d) for row, _, _, d in grid.differences()]
+        if grid.protocol != "ablation" or not pairs:
+            continue
+        host = grid.values[("host", "accuracy")]
+        with style.sheet(target, slug(grid.title), 1, 1, 5.2, 3.2, paths) as (_, axes):
+            panel = axes[0, 0]
+            for number, (row, found) in enumerate(pairs):
+                panel.bar(number, found.mean, 0.62, color=style.colour(0), alpha=0.55, hatch=style.hatch(number))
+                if found.low is not None:
+                    error = [[found.mean - found.low], [found.high - found.mean]]
+                    panel.errorbar(number, found.mean, error, color="black", capsize=4, linewidth=1)
+                seeds = grid.values[(row, "accuracy")]
+                shared = sorted(seeds.keys() & host.keys())
+                offsets = [number + 0.08 * (i - (len(shared) - 1) / 2) for i in range(len(shared))]
+                differences = [seeds[s] - host[s] for s in shared]
+                panel.plot(offsets, differences, style.marker(0), color=style.colour(1), markersize=4, zorder=3)
+            panel.axhline(0, color="black", linewidth=0.8)
+            panel.set_xticks(range(len(pairs)), [row for row, _ in pairs])
+            base = stats.summary(host)
+            spread = f" ± {base.std:.1f}" if base.std is not None else ""
+            panel.set_title(
+                f"{grid.title}\nhost: {base.mean:.1f}{spread} % over {base.n} seed{'s' if base.n > 1 else ''}"
+            )
+            panel.set_ylabel("difference to the host (points)")
+            panel.set_xlabel("bar: mean, line: 95 % interval, dot: one seed")
+    return paths
+
+
+def gains(grids: list[Grid], target: Path) -> list[Path]:
+    """Craft − host in harmonic mean, a bar a data set, the largest gain on top; line: 95 % interval over seeds."""
+    pairs: dict[tuple[str, str], list[tuple[str, stats.Difference]]] = {}
+    for grid in grids:
+        if grid.protocol == "base2new":
+            name = grid.title.partition(": ")[2]
+            for row, other, column, found in grid.differences():
+                if column == "H":
+                    pairs.setdefault((row, other), []).append((name, found))
+    if not pairs:
+        return []
+    paths: list[Path] = []
+    tallest = max(map(len, pairs.values()))
+    size = (4.6 * len(pairs), 1.3 + 0.42 * tallest)
+    with style.sheet(target, "base2new_gains", 1, len(pairs), *size, paths) as (_, axes):
+        for panel, ((row, other), bars) in zip(axes[0], sorted(pairs.items(), key=lambda pair: order(pair[0][0]))):
+            bars = sorted(bars, key=lambda bar: bar[1].mean)
+            for number, (_, found) in enumerate(bars):
+                gain = found.mean >= 0
+                panel.barh(number, found.mean, 0.62, color=style.colour(0 if gain else 1), hatch="" if gain else "//")
+                if found.low is not None:
+                    error = [[found.mean - found.low], [found.high - found.mean]]
+                    panel.errorbar(found.mean, number, xerr=error, color="black", capsize=3, linewidth=1)
+            panel.axvline(0, color="black", linewidth=0.8)
+            panel.set_ylim(-0.7, len(bars) - 0.3)
+            panel.set_yticks(range(len(bars)), [f"{name} (n={found.n})" for name, found in bars])
+            panel.set_title(f"{row} − {other}")
+            panel.set_xlabel("difference in H (points), paired by seed")
+    return paths
+
+
+def few_shot(grids: list[Grid], target: Path) -> list[Path]:
+    """Accuracy against shots, a line a method: mean over seeds, with the sample deviation as error bars."""
+    paths: list[Path] = []
+    for grid in grids:
+        if grid.protocol != "few_shot" or len(grid.columns) < 2:
+            continue
+        with style.sheet(target, slug(grid.title), 1, 1, 4.6, 3.3, paths) as (_, axes):
+            panel = axes[0, 0]
+            counts = [int(column.split()[0]) for column in grid.columns]
+            for number, row in enumerate(grid.rows):
+                points = [(k, s) for k, column in zip(counts, grid.columns) if (s := grid.summary(row, column))]
+                panel.errorbar(
+                    # Methods stand side by side, or their error bars would hide each other.
+                    [k * (1 + 0.03 * (number - (len(grid.rows) - 1) / 2)) for k, _ in points],
+                    [found.mean for _, found in points],
+                    [found.std or 0 for _, found in points],
+                    color=style.colour(number),
+                    marker=style.marker(number),
+                    linestyle=style.line(number),
+                    markersize=5,
+                    capsize=3,
+                    label=row,
+                )
+            panel.set_xscale("log", base=2)
+            panel.set_xticks(counts, [str(k) for k in counts])
+            panel.minorticks_off()
+            panel.set_xlabel("shots (images a class)")
+            panel.set_ylabel("accuracy (%)")
+            panel.set_title(grid.title)
+            panel.legend()
+    return paths
+
+
+def loss_curves(results: list[Result], target: Path) -> list[Path]:
+    """Each term of the loss by epoch, a line a trainer: mean over seeds, shaded from the smallest to the largest.
+
+    Terms are drawn as they enter the loss, weights included.
+    """
+    groups: dict[tuple[str, str, int, str], list[Result]] = {}
+    for result in results:
+        if result.history and len(result.history) > 1 and "test" not in result.phase.rpartition("/")[2]:
+            phase = result.phase.partition("/")[0] if result.phase.startswith("ablation") else result.phase
+            groups.setdefault((phase, result.dataset, result.shots, host_name(result.trainer)), []).append(result)
+    paths: list[Path] = []
+    for (phase, dataset, count, host), members in groups.items():
+        lines: dict[str, list[Result]] = {}
+        if phase == "ablation":
+            for variant, name in ABLATION.items():
+                lines[name] = [result for result in members if result.phase == f"ablation/{variant}"]
+        else:
+            for result in sorted(members, key=lambda result: order(result.trainer)):
+                lines.setdefault(result.trainer, []).append(result)
+        terms = [name for name in ALIGNMENT if any(name in r.history[0] for r in members)]
+        own = {name for r in members for name in r.history[0]} - {"epoch", "lr", "loss", *ALIGNMENT}
+        terms += sorted(own)
+        title = f"losses: {phase} {dataset} {host}, {count_shots(count)}"
+        with style.sheet(target, slug(title), 1, len(terms), 2.7 * len(terms) + 0.6, 2.9, paths) as (figure, axes):
+            for panel, term in zip(axes[0], terms):
+                for number, (name, runs) in enumerate(lines.items()):
+                    curves = [[epoch[term] for epoch in run.history] for run in runs if term in run.history[0]]
+                    length = min(map(len, curves), default=0)
+                    if not length:
+                        continue
+                    epochs = [epoch["epoch"] for epoch in runs[0].history][:length]
+                    at_epoch = list(zip(*(curve[:length] for curve in curves)))
+                    mean = [sum(values) / len(values) for values in at_epoch]
+                    label = f"{name} (n={len(curves)})"
+                    panel.plot(epochs, mean, style.line(number), color=style.colour(number), label=label)
+                    low, high = [min(v) for v in at_epoch], [max(v) for v in at_epoch]
+                    panel.fill_between(epochs, low, high, color=style.colour(number), alpha=0.15, linewidth=0)
+                panel.set_title(term.replace("_", " "))
+                panel.set_xlabel("epoch")
+                panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes[0, 0].set_ylabel("loss term, weighted")
+            handles = {label: handle for panel in axes[0] for handle, label in zip(*panel.get_legend_handles_labels())}
+            figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
+            figure.suptitle(title, fontsize=9.5)
+    return paths

@@ -1,0 +1,154 @@
+"""From a protocol and what a sweep asks for to the list of its runs, each an exact ``train.py`` command."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from craft.common.errors import UserError, unknown
+from craft.common.places import command, configs
+from craft.lab.sweeps.catalogue import EMBEDDED, PROTOCOLS, Phase, Protocol, published_schedule
+from craft.trainers.structures import known_structure
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the command line asks for; empty means the protocol's own. datasets: names of configs/datasets, or
+    ``name:target`` for one target domain. config: name of a trainer's yaml. options: trailing KEY VALUE pairs."""
+
+    trainers: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (1, 2, 3)
+    shots: tuple[int, ...] = ()
+    phases: tuple[str, ...] = ()
+    root: str = ""
+    output: str = "output"
+    config: str = ""
+    backbone: str = ""
+    source: str = "imagenet"
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. folder: its output. arguments: of train.py. needs: folder of the run that must be done before."""
+
+    phase: str
+    dataset: str
+    shots: int
+    trainer: str
+    config: str
+    seed: int
+    folder: Path
+    arguments: tuple[str, ...] = field(repr=False)
+    needs: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.phase}/{self.dataset}/shots_{self.shots}/{self.trainer}/{self.config}/seed{self.seed}"
+
+    @property
+    def command(self) -> str:
+        return shlex.join([*command("train"), *self.arguments])
+
+
+def protocol_named(name: str) -> Protocol:
+    """The protocol called ``name``; UserError with the nearest names."""
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]
+
+
+def config_name(protocol: Protocol, sweep: Sweep, dataset: str) -> str:
+    """The trainers' yaml: --config, else ``demo`` for the demonstration backbone, else the protocol's."""
+    if sweep.config:
+        return Path(sweep.config).stem
+    demo = sweep.backbone == "demo" or (not sweep.backbone and dataset in EMBEDDED)
+    return "demo" if demo else protocol.config
+
+
+def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
+    """All runs in an order in which each comes after the one it needs, seed by seed. UserError for unknown names."""
+    names = [phase.folder.rpartition("/")[2] for phase in protocol.phases]
+    for name in sweep.phases:
+        if name not in names:
+            raise unknown(f"phase of {protocol.name}", name, names)
+    phases = [phase for phase, name in zip(protocol.phases, names) if not sweep.phases or name in sweep.phases]
+    trainers = sweep.trainers or protocol.trainers
+    if protocol.hosts_only:
+        trainers = tuple(dict.fromkeys(known_structure(name).name for name in trainers))
+    datasets = sweep.datasets or protocol.datasets
+    runs: dict[Path, Run] = {}
+    for seed in sweep.seeds:
+        for shots in sweep.shots or protocol.shots:
+            for phase in phases:
+                for dataset in (sweep.source,) if phase.source else datasets:
+                    for trainer in trainers:
+                        run = _run(protocol, sweep, phase, dataset, shots, trainer, seed)
+                        runs[run.folder] = run
+    # A training is followed by its evaluations, so that the first results are whole rows of the table.
+    order = {folder: number for number, folder in enumerate(runs)}
+    return sorted(runs.values(), key=lambda run: (run.seed, order.get(run.needs, order[run.folder]), order[run.folder]))
+
+
+def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: int, trainer: str, seed: int) -> Run:
+    structure = known_structure(trainer)
+    host = structure.name
+    if phase.suffix is not None:
+        trainer = host + phase.suffix
+    name, _, target = dataset.partition(":")
+    _check_dataset(name)
+    stem = Path(name).stem
+    label = f"{stem}-{target}" if target else stem
+    config = config_name(protocol, sweep, sweep.source if phase.needs.startswith("cross") else stem)
+
+    def folder_of(where: str, data: str) -> Path:
+        return Path(sweep.output, where, data, f"shots_{shots}", trainer, config, f"seed{seed}")
+
+    folder = folder_of(phase.folder, label)
+    arguments = ["--root", sweep.root] if sweep.root else []
+    arguments += ["--seed", str(seed), "--trainer", trainer, "--dataset-config-file", name]
+    if sweep.config or config != "demo":
+        arguments += ["--config-file", sweep.config or config]
+    if sweep.backbone or config == "demo":
+        arguments += ["--backbone", sweep.backbone or "demo"]
+    arguments += ["--output-dir", str(folder)]
+    needs = None
+    trains = structure.trainable
+    if phase.needs:
+        arguments += ["--eval-only"]
+        if trains:
+            source = Path(sweep.source).stem if phase.needs == "cross_dataset/train" else label
+            needs = folder_of(phase.needs, source)
+            arguments += ["--model-dir", str(needs)]
+    options = [("DATASET.NUM_SHOTS", str(shots)), *phase.options]
+    if target:
+        options.append(("DATASET.TARGET_DOMAINS", target))
+    if config == protocol.config and not sweep.config:
+        options += published_schedule(protocol.name, host, stem, shots)
+    arguments += [word for pair in options for word in pair] + list(sweep.options)
+    return Run(phase.folder, label, shots, trainer, config, seed, folder, tuple(arguments), needs)
+
+
+def _check_dataset(name: str) -> None:
+    known = sorted(path.stem for path in (configs() / "datasets").glob("*.yaml"))
+    if name not in known and not Path(name).is_file():
+        raise unknown("data set", name, known)
+
+
+def split_words(words: list[str] | None) -> tuple[str, ...]:
+    """``("a", "b", "c")`` of ``["a b", "c"]`` or ``["a,b", "c"]``: bash passes lists either way."""
+    return tuple(part for word in words or () for part in word.replace(",", " ").split())
+
+
+def numbers(words: list[str] | None, what: str) -> tuple[int, ...]:
+    """Whole numbers of a command line; ``1-3`` is a range. UserError names ``what``."""
+    found: list[int] = []
+    for word in split_words(words):
+        first, dash, last = word.partition("-")
+        try:
+            found += range(int(first), int(last) + 1) if dash and first else [int(word)]
+        except ValueError:
+            raise UserError(f"{what}: {word!r} is not a number or a range such as 1-3") from None
+    return tuple(dict.fromkeys(found))

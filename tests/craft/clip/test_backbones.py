@@ -1,0 +1,123 @@
+"""Loading CLIP from every kind of file that people have, and what is said when the file is not right."""
+
+import hashlib
+import warnings
+
+import pytest
+import torch
+from clip import clip as openai
+from clip.model import CLIP
+from safetensors.torch import save_file
+
+from craft.clip import fingerprint, load_clip, resolution
+from craft.common.errors import UserError
+
+
+def tiny(seed=0):
+    torch.manual_seed(seed)
+    return CLIP(32, 16, 2, 64, 8, 77, 49408, 64, 1, 2).eval()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny()
+
+
+def openai_archive(model, path):
+    """A TorchScript archive with the three extra entries of OpenAI's releases."""
+    for name, value in (("input_resolution", 16), ("context_length", 77), ("vocab_size", 49408)):
+        model.__dict__.pop(name, None)
+        model.register_buffer(name, torch.tensor(value))
+    with warnings.catch_warnings():  # tracing is deprecated and announces every branch it fixes
+        warnings.simplefilter("ignore")
+        torch.jit.trace(model, (torch.zeros(1, 3, 16, 16), torch.zeros(1, 77, dtype=torch.long))).save(path)
+    return path
+
+
+def formats(model, folder):
+    save_file(model.state_dict(), folder / "clip.safetensors")
+    torch.save(model.state_dict(), folder / "clip.pt")
+    torch.save({"state_dict": model.state_dict(), "epoch": 3}, folder / "nested.pt")
+    openai_archive(tiny(), folder / "openai.pt")
+    return [folder / name for name in ("clip.safetensors", "clip.pt", "nested.pt", "openai.pt")]
+
+
+def test_every_format_gives_the_same_float32_model(model, tmp_path):
+    images, text = torch.randn(2, 3, 16, 16), openai.tokenize(["one", "two three"])
+    prints = set()
+    for path in formats(model, tmp_path):
+        loaded = load_clip(str(path))
+        assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+        assert not any(p.requires_grad for p in loaded.parameters()) and not loaded.training
+        torch.testing.assert_close(loaded.encode_image(images), model.encode_image(images))
+        torch.testing.assert_close(loaded.encode_text(text), model.encode_text(text))
+        assert resolution(str(path)) == 16
+        prints.add(fingerprint(loaded))
+    assert len(prints) == 1
+    save_file(tiny(seed=1).state_dict(), tmp_path / "other.safetensors")
+    assert fingerprint(load_clip(str(tmp_path / "other.safetensors"))) not in prints
+
+
+def test_truncated_files_are_named(model, tmp_path):
+    for path in formats(model, tmp_path):
+        path.write_bytes(path.read_bytes()[:-5000])
+        with pytest.raises(UserError, match=f"cannot read CLIP weights from .*{path.name}.*fetch it again"):
+            load_clip(str(path))
+
+
+def test_foreign_files_are_named(tmp_path):
+    torch.save({"fc.weight": torch.zeros(3, 3)}, tmp_path / "resnet.pt")
+    with pytest.raises(UserError, match=r"resnet\.pt does not hold the weights of an OpenAI CLIP"):
+        load_clip(str(tmp_path / "resnet.pt"))
+    (tmp_path / "page.pt").write_text("<html>quota exceeded</html>")
+    with pytest.raises(UserError, match=r"page\.pt.*fetch it again"):
+        load_clip(str(tmp_path / "page.pt"))
+
+
+def test_code_in_a_weight_file_does_not_run(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    torch.save({"state_dict": Trap()}, tmp_path / "trap.pt")
+    with pytest.raises(UserError, match=r"trap\.pt"):
+        load_clip(str(tmp_path / "trap.pt"))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_unknown_names_list_the_nearest():
+    with pytest.raises(UserError, match=r"unknown backbone 'ViT-B16'; did you mean: ViT-B/16"):
+        load_clip("ViT-B16")
+    with pytest.raises(UserError, match="no such CLIP weight file"):
+        load_clip("weights/missing.pt")
+
+
+def test_download_is_checked(tmp_path, monkeypatch):
+    """OpenAI's address holds the SHA-256 of the file; here it points at a local file."""
+    source = tmp_path / "server"
+    source.mkdir()
+    openai_archive(tiny(), source / "ViT-T-8.pt")
+    digest = hashlib.sha256((source / "ViT-T-8.pt").read_bytes()).hexdigest()
+    good, bad = source / digest, source / ("0" * 64)
+    for folder in (good, bad):
+        folder.mkdir()
+        (folder / "ViT-T-8.pt").write_bytes((source / "ViT-T-8.pt").read_bytes())
+    monkeypatch.setitem(openai._MODELS, "ViT-T/8", (good / "ViT-T-8.pt").as_uri())
+    assert load_clip("ViT-T/8", download_root=tmp_path / "cache").visual.input_resolution == 16
+    monkeypatch.setitem(openai._MODELS, "ViT-T/8", (bad / "ViT-T-8.pt").as_uri())
+    with pytest.raises(UserError, match="could not download CLIP 'ViT-T/8'"):
+        load_clip("ViT-T/8", download_root=tmp_path / "other")
+    monkeypatch.setitem(openai._MODELS, "ViT-T/8", (tmp_path / "gone" / digest / "x.pt").as_uri())
+    with pytest.raises(UserError, match="download it elsewhere and give its path"):
+        load_clip("ViT-T/8", download_root=tmp_path / "third")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ViT-B/32", "ViT-B/16", "ViT-L/14", "RN50", "RN101"])
+def test_random_weights_have_openais_shapes(name):
+    """`random:` names: the published image size and dimensions."""
+    model = load_clip(f"random:{name}")
+    assert resolution(f"random:{name}") == model.visual.input_resolution == 224
+    expected = {"ViT-L/14": 768, "RN50": 1024}.get(name, 512)
+    assert model.encode_image(torch.zeros(1, 3, 224, 224)).shape == (1, expected)
+    assert model.encode_text(openai.tokenize(["x"])).shape == (1, expected)

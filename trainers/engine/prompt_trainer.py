@@ -1,0 +1,293 @@
+"""The trainer that every prompt structure shares, on Dassl's TrainerX.
+
+Building (one frozen CLIP, the structure's learner, optimiser), and the training loop with its progress and its log.
+Testing is in `evaluation`, what stays on disk in `craft.runs.checkpoints`. What is particular to a structure lives in
+its `PromptLearner`; what is particular to Craft in `craft_trainer`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+
+import torch
+from clip.model import convert_weights
+from dassl.data import DataManager
+from dassl.engine import TrainerX
+from dassl.optim import build_lr_scheduler, build_optimizer
+from torch import Tensor
+from tqdm import tqdm
+
+from craft.clip import fingerprint, load_clip, place
+from craft.clip.products import onednn_is_faster
+from craft.common.errors import UserError
+from craft.common.files import write_json
+from craft.datasets import ReadableImages, template_for
+from craft.datasets.loading import keep_decoded, steady, within_cores
+from craft.prompts.learner import Features
+from craft.runs import checkpoints
+from craft.trainers.engine.evaluation import Testing
+from craft.trainers.engine.group_evaluator import check_selection, choose_evaluator
+
+PRECISIONS = ("fp32", "fp16", "amp", "amp_bf16")
+MODEL = "prompt_learner"  # the name under which Dassl knows the model, and its folder in the output
+
+
+class PromptTrainer(Testing, TrainerX):
+    """Trains one prompt structure; `structure` (set by `craft.trainers.engine.variants.enter`) says which."""
+
+    structure = None
+    #: whether a step reads an unlabelled batch beside the labelled one
+    uses_unlabelled = False
+
+    # -- building -------------------------------------------------------------------------------------------------
+
+    def __init__(self, cfg):
+        super().__init__(cfg)
+        self.evaluator = choose_evaluator(cfg, self.dm.dataset, self.evaluator)
+
+    def check_cfg(self, cfg) -> None:
+        precision = cfg.TRAINER[self.structure.node].PREC
+        if precision not in PRECISIONS:
+            raise UserError(
+                f"TRAINER.{self.structure.node}.PREC is {precision!r}; it must be one of {', '.join(PRECISIONS)}"
+            )
+
+    def build_data_loader(self) -> None:
+        dm = DataManager(within_cores(self.cfg), dataset_wrapper=ReadableImages)
+        self.dm = dm
+        self.train_loader_x = steady(dm.train_loader_x)
+        self.train_loader_u = dm.train_loader_u and steady(dm.train_loader_u)
+        self.val_loader, self.test_loader = dm.val_loader, dm.test_loader
+        if self.val_loader and self.cfg.TEST.FINAL_MODEL == "best_val":  # read after every epoch
+            self.val_loader = steady(self.val_loader)
+        self.num_classes, self.num_source_domains, self.lab2cname = dm.num_classes, dm.num_source_domains, dm.lab2cname
+        self._frozen: dict[str, Tensor] = {}  # image features by split, where no prompt changes them
+        #: facts of the run for metrics.json
+        self.about: dict = {}
+        self.results: dict[str, dict[str, float]] = {}
+        self.history: list[dict[str, float]] = []
+
+    def build_model(self) -> None:
+        cfg, classnames = self.cfg, self.dm.dataset.classnames
+        name = cfg.MODEL.BACKBONE.NAME
+        print(f"Loading CLIP (backbone: {name})" + (", for demonstration only" if name == "demo" else ""))
+        clip = load_clip(name)
+        if tuple(cfg.INPUT.SIZE) != (clip.visual.input_resolution,) * 2:
+            size = clip.visual.input_resolution
+            raise UserError(
+                f"INPUT.SIZE is {tuple(cfg.INPUT.SIZE)} but backbone {name} reads {size}x{size} images; "
+                f'set INPUT.SIZE "({size}, {size})" or leave it out'
+            )
+        self.fingerprint = fingerprint(clip)
+        self.clip = place(clip, self.device)
+        self.prepare(self.clip)
+        self._set_precision()
+        template = template_for(cfg, self.dm.dataset)
+        node = cfg.TRAINER[self.structure.node]
+        self.model = self.structure.load()(self.clip, classnames, node, template, self.fingerprint).to(self.device)
+        self.model.float()
+        if cfg.TRAINER.COMPILE and cfg.TRAINER.TEXT_CHUNK:
+            raise UserError(
+                "TRAINER.COMPILE compiles whole sets of class texts: set TRAINER.TEXT_CHUNK to 0, or COMPILE to False"
+            )
+        if cfg.TRAINER.COMPILE and self.device.type == "cpu" and onednn_is_faster():
+            print("TRAINER.COMPILE: compiled blocks multiply with MKL, which is slower than oneDNN on this CPU")
+        self.model.text_chunk, self.model.compile_blocks = cfg.TRAINER.TEXT_CHUNK, cfg.TRAINER.COMPILE
+        count = sum(p.numel() for p in self.model.parameters())
+        print(f"{type(self).__name__}: {count:,} learnable parameters, {len(classnames)} classes")
+        self.about["parameters"] = count
+        optimised = self.structure.trainable
+        if optimised and not count:
+            raise UserError(f"{self.structure.name} has nothing to learn with these settings")
+        if cfg.MODEL.INIT_WEIGHTS:
+            checkpoints.load_weights(self.model, cfg.MODEL.INIT_WEIGHTS, self.fingerprint, name)
+        self.optim = build_optimizer(self.model, cfg.OPTIM) if optimised else None
+        self.sched = build_lr_scheduler(self.optim, cfg.OPTIM) if optimised else None
+        self.register_model(MODEL, self.model, self.optim, self.sched)
+
+    def prepare(self, clip) -> None:
+        """Hook: what must be computed with the float32 CLIP, before it is rounded and the learner is built."""
+
+    def _set_precision(self) -> None:
+        """fp16: CLIP's weights in half. amp, amp_bf16: autocast over float32 weights. On a CPU always float32."""
+        precision = self.cfg.TRAINER[self.structure.node].PREC
+        if self.device.type != "cuda" and precision != "fp32":
+            print(f"PREC {precision} needs CUDA; on this {self.device.type.upper()} everything runs in float32")
+            precision = "fp32"
+        if precision == "fp16":
+            convert_weights(self.clip)
+        self.precision = precision
+        self.about["precision"] = precision
+        dtype = {"amp": torch.float16, "amp_bf16": torch.bfloat16}.get(precision, torch.float32)
+        self.autocast = {"device_type": self.device.type, "dtype": dtype, "enabled": precision.startswith("amp")}
+        # Only float16 has so few exponent bits that gradients need scaling.
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "amp")
+
+    # -- one step -------------------------------------------------------------------------------------------------
+
+    def parse_batch_train(self, batch):
+        """(images, labels) on the device."""
+        return batch["img"].to(self.device, non_blocking=True), batch["label"].to(self.device, non_blocking=True)
+
+    def batch_terms(self, batch) -> dict[str, Tensor]:
+        """The loss terms of one batch."""
+        images, labels = self.parse_batch_train(batch)
+        return self.loss_terms(self.model(images), images, labels)
+
+    def loss_terms(self, out: Features, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Weighted loss terms by name, from the features of a labelled batch; the loss is their sum."""
+        return self.model.loss_terms(out, images, labels)
+
+    def forward_backward(self, *batches) -> dict[str, Tensor]:
+        """One optimiser step. Returns the detached terms and their sum ``loss``; nothing is copied to the host."""
+        with torch.autocast(**self.autocast):
+            terms = self.batch_terms(*batches)
+            loss = sum(terms.values())
+        self.optim.zero_grad()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optim)
+        self.scaler.update()
+        return {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}}
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Train for ``OPTIM.MAX_EPOCH`` epochs and test; a structure without parameters is only tested."""
+        if self.structure.trainable and getattr(self.dm.dataset, "test_only", False):
+            raise UserError(
+                f"{self.cfg.DATASET.NAME} has test images only: train on another data set and evaluate here with "
+                "--eval-only --model-dir"
+            )
+        if self.structure.trainable:
+            super().train()
+        else:
+            print(f"{self.structure.name} learns nothing; it is evaluated as it is")
+            self.test()
+
+    def before_train(self) -> None:
+        check_selection(self.cfg, self.dm.dataset)
+        self.start_epoch = 0
+        if self.cfg.RESUME:
+            self.start_epoch = checkpoints.restore(self, self.cfg.RESUME)
+        if self.max_epoch - self.start_epoch > 1:  # images that are read once need not be kept
+            self._keep_images()
+        self.init_writer(f"{self.output_dir}/tensorboard")
+        self.time_start = time.time()
+
+    def _keep_images(self) -> None:
+        """Decode the images of every epoch once, as far as DATALOADER.IMAGE_CACHE_MB goes."""
+        megabytes = self.cfg.DATALOADER.IMAGE_CACHE_MB
+        loaders = [self.train_loader_x, self.train_loader_u if self.uses_unlabelled else None]
+        if self.cfg.TEST.FINAL_MODEL == "best_val" and self.model.learns_vision:  # else their features are kept
+            loaders.append(self.val_loader)
+        images, size = keep_decoded(loaders, megabytes)
+        total = sum(len(loader.dataset) for loader in loaders if loader)
+        if megabytes:
+            print(f"Decoded images in memory: {images} of {total}, {size / 2**20:.0f} MiB of {megabytes}")
+
+    def _batches(self):
+        """Tuples of batches of one epoch: labelled, or (labelled, unlabelled) where both are read; see
+        TRAIN.COUNT_ITER."""
+        if not self.uses_unlabelled:
+            self.num_batches = len(self.train_loader_x)
+            return ((batch,) for batch in self.train_loader_x)
+        lengths = len(self.train_loader_x), len(self.train_loader_u)
+        count = self.cfg.TRAIN.COUNT_ITER
+        self.num_batches = {"train_x": lengths[0], "train_u": lengths[1], "smaller_one": min(lengths)}[count]
+        labelled, unlabelled = _cycle(self.train_loader_x), _cycle(self.train_loader_u)
+        return ((next(labelled), next(unlabelled)) for _ in range(self.num_batches))
+
+    def run_epoch(self) -> None:
+        self.set_model_mode("train")
+        batches = self._batches()
+        if not self.num_batches:
+            raise UserError(
+                f"{self.cfg.DATASET.NAME} gives no training batch: it has {len(self.dm.dataset.train_x)} training "
+                f"images and the batch size is {self.cfg.DATALOADER.TRAIN_X.BATCH_SIZE}"
+            )
+        sums: dict[str, Tensor] = {}
+        started = time.time()
+        title = f"epoch {self.epoch + 1}/{self.max_epoch}"
+        bar = tqdm(batches, title, self.num_batches, leave=False, disable=not sys.stderr.isatty())
+        for self.batch_idx, batch in enumerate(bar):
+            terms = self.forward_backward(*batch)
+            for name, value in terms.items():
+                sums[name] = sums[name] + value if name in sums else value
+            done = self.batch_idx + 1
+            if done % self.cfg.TRAIN.PRINT_FREQ == 0 or done == self.num_batches:
+                self._report(terms, sums, done, (time.time() - started) / done)
+        self.history.append(
+            {"epoch": self.epoch + 1, "lr": self.get_current_lr()}
+            | {name: value.item() / self.num_batches for name, value in sums.items()}
+        )
+        self.update_lr()
+        self.model.end_epoch(self.epoch + 1, self.max_epoch)
+
+    def _report(self, terms: dict[str, Tensor], sums: dict[str, Tensor], done: int, seconds: float) -> None:
+        """One log line as Dassl writes it, and the same numbers to TensorBoard."""
+        left = (self.max_epoch - self.epoch) * self.num_batches - done
+        values = {name: (terms[name].item(), sums[name].item() / done) for name in sums}
+        if not all(abs(now) < float("inf") for now, _ in values.values()):  # NaN fails the comparison too
+            raise UserError(
+                f"a loss term is not finite at epoch {self.epoch + 1}, batch {done}: "
+                + ", ".join(f"{name} {now:g}" for name, (now, _) in values.items())
+                + "; lower OPTIM.LR, or set PREC to amp_bf16 or fp32"
+            )
+        print(
+            f"epoch [{self.epoch + 1}/{self.max_epoch}] batch [{done}/{self.num_batches}] time {seconds:.3f} "
+            + " ".join(f"{name} {now:.4f} ({mean:.4f})" for name, (now, mean) in values.items())
+            + f" lr {self.get_current_lr():.4e} eta {datetime.timedelta(seconds=int(left * seconds))}"
+        )
+        step = self.epoch * self.num_batches + self.batch_idx
+        for name, (_, mean) in values.items():
+            self.write_scalar(f"train/{name}", mean, step)
+        self.write_scalar("train/lr", self.get_current_lr(), step)
+
+    def after_epoch(self) -> None:
+        cfg, epoch = self.cfg, self.epoch + 1
+        if not cfg.TEST.NO_TEST and cfg.TEST.FINAL_MODEL == "best_val":
+            result = self.test(split="val")
+            if result > self.best_result:
+                self.best_result = result
+                self.save_model(self.epoch, self.output_dir, val_result=result, model_name="model-best.pth.tar")
+        frequency = cfg.TRAIN.CHECKPOINT_FREQ
+        if epoch == self.max_epoch or (frequency > 0 and epoch % frequency == 0):
+            self.save_model(self.epoch, self.output_dir)
+        checkpoints.save_state(self)
+
+    def write_metrics(self) -> None:
+        """``metrics.json`` in the output folder: settings that name the run, results by split, the loss history."""
+        cfg = self.cfg
+        write_json(
+            f"{self.output_dir}/metrics.json",
+            {
+                "trainer": cfg.TRAINER.NAME,
+                "dataset": cfg.DATASET.NAME,
+                "subsample": cfg.DATASET.SUBSAMPLE_CLASSES,
+                "shots": cfg.DATASET.NUM_SHOTS,
+                "seed": cfg.SEED,
+                "backbone": {"name": cfg.MODEL.BACKBONE.NAME, "fingerprint": self.fingerprint},
+                "classes": self.num_classes,
+                **self.about,
+                "results": self.results,
+                "history": self.history,
+            },
+        )
+
+    # -- checkpoints ----------------------------------------------------------------------------------------------
+
+    def save_model(self, epoch, directory, is_best=False, val_result=None, model_name="") -> None:
+        checkpoints.save_model(self, epoch, directory, is_best, val_result, model_name)
+
+    def load_model(self, directory, epoch=None) -> None:
+        """Load ``<directory>/prompt_learner/model.pth.tar-<epoch>``, or ``model-best.pth.tar`` where no epoch is
+        given; UserError where it is missing, damaged, or learned on another backbone."""
+        checkpoints.load_model(self, directory, epoch)
+
+
+def _cycle(loader):
+    """Batches without end, reshuffled whenever the loader starts again."""
+    while True:
+        yield from loader

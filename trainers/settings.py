@@ -1,0 +1,96 @@
+"""The configuration of a run: which layers there are, and their order.
+
+Later layers win: Dassl's defaults, this project's, the data set's yaml, the trainer's yaml, options, trailing
+``KEY VALUE`` pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from dassl.config import get_cfg_default
+from yacs.config import CfgNode
+
+from craft import datasets, terms
+from craft.clip import resolution
+from craft.common.errors import unknown
+from craft.common.places import configs
+from craft.config.commandline import return_keys
+from craft.config.layers import find, merge, merge_options, read_yaml
+from craft.trainers.structures import STRUCTURES, structure_of
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def get_cfg() -> CfgNode:
+    """Dassl's defaults with this project's nodes and CLIP's preprocessing; INPUT.SIZE (0, 0) means the backbone's."""
+    cfg = get_cfg_default()
+    for structure in STRUCTURES.values():
+        cfg.TRAINER[structure.node] = CfgNode(dict(structure.defaults))
+    cfg.TRAINER.CRAFT = CfgNode(dict(terms.DEFAULTS))
+    cfg.TRAINER.TEXT_CHUNK = 0  # class texts held at a time while training; the rest is computed again (0: all)
+    cfg.TRAINER.COMPILE = False  # the towers' blocks through torch.compile: a slow start for faster steps
+    cfg.TEST.CACHE_FEATURES = True  # keep test images' features on disk where no prompt changes them
+    cfg.TEST.METRIC = "accuracy"  # selects the model under TEST.FINAL_MODEL best_val
+    datasets.extend_cfg(cfg)
+    cfg.INPUT.SIZE = (0, 0)
+    cfg.INPUT.INTERPOLATION = "bicubic"
+    cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD = list(CLIP_MEAN), list(CLIP_STD)
+    cfg.INPUT.TRANSFORMS = ("random_resized_crop", "random_flip", "normalize")
+    cfg.MODEL.BACKBONE.NAME = "demo"
+    cfg.DATASET.NAME = "Digits"
+    cfg.SEED = 1
+    return cfg
+
+
+def setup_cfg(options: argparse.Namespace) -> CfgNode:
+    """The frozen configuration of a run. UserError for anything that does not exist or does not fit."""
+    from craft.trainers.engine.variants import check_trainer
+
+    return_keys(options)
+    cfg = get_cfg()
+    structure = structure_of(check_trainer(options.trainer)) if options.trainer else None
+    own = configs() / "trainers" / (structure.name if structure else "")
+    dataset_file = find(options.dataset_config_file or "digits", configs() / "datasets", "data set")
+    merge(cfg, read_yaml(dataset_file), str(dataset_file))
+    backbone = options.backbone
+    if options.config_file:
+        config_file = find(options.config_file, own, "trainer")
+        merge(cfg, read_yaml(config_file), str(config_file))
+    elif (backbone or cfg.MODEL.BACKBONE.NAME) == "demo" and (own / "demo.yaml").is_file():
+        merge(cfg, read_yaml(own / "demo.yaml"), str(own / "demo.yaml"))
+    for key, value in (
+        ("DATASET.ROOT", options.root),
+        ("OUTPUT_DIR", options.output_dir),
+        ("RESUME", options.resume),
+        ("DATASET.SOURCE_DOMAINS", options.source_domains and tuple(options.source_domains)),
+        ("DATASET.TARGET_DOMAINS", options.target_domains and tuple(options.target_domains)),
+        ("INPUT.TRANSFORMS", options.transforms and tuple(options.transforms)),
+        ("TRAINER.NAME", options.trainer),
+        ("MODEL.BACKBONE.NAME", options.backbone),
+        ("MODEL.HEAD.NAME", options.head),
+    ):
+        if value:
+            _set(cfg, key, value)
+    if options.seed is not None:
+        cfg.SEED = options.seed
+    merge_options(cfg, options.opts)
+    check_trainer(cfg.TRAINER.NAME)
+    if cfg.DATASET.NAME not in datasets.list_datasets():
+        raise unknown("data set", cfg.DATASET.NAME, datasets.list_datasets())
+    if structure and tuple(cfg.INPUT.SIZE) == (0, 0):
+        cfg.INPUT.SIZE = (resolution(cfg.MODEL.BACKBONE.NAME),) * 2
+    if not cfg.OUTPUT_DIR or (options.output_dir == "" and cfg.OUTPUT_DIR == "./output"):
+        cfg.OUTPUT_DIR = f"output/{cfg.DATASET.NAME}/{cfg.TRAINER.NAME}/seed{cfg.SEED}"
+        if options.eval_only:  # beside the run that trained, never over it
+            cfg.OUTPUT_DIR += "/evaluation"
+    cfg.freeze()
+    return cfg
+
+
+def _set(cfg: CfgNode, key: str, value) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        cfg = cfg[part]
+    cfg[last] = value
