@@ -1,162 +1,181 @@
-"""Craft's loss terms for one run: which apply, with which weights and anchors. Knows features, not trainers."""
+"""The terms of Craft's loss, one object a term. Loads no torch, so that sweeps and tables can ask what there is.
+
+A term has a name, the key of its weight in ``TRAINER.CRAFT``, what it needs, how it is computed, and a reason where it
+would have no gradient. Everything else learns of it from `TERMS`: configuration, trainers, log, ablation, tables,
+report, figures and benchmark. Adding one takes a subclass of `Term` and one call of `register_term`.
+"""
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor
-from yacs.config import CfgNode
+from typing import TYPE_CHECKING, Any
 
-from craft import losses
-from craft.clip import encode_text
 from craft.common.errors import UserError
-from craft.mmd import MULTIPLES, grouped_mmd
-from craft.prompts.context import text_table
-from craft.prompts.learner import Features, PromptLearner
 
-DEFAULTS = {
-    "STATIC_WEIGHT": 1.0,  # texts to static image anchors
-    "STOCHASTIC_WEIGHT": 1.0,  # images to the batch's texts and back
-    "MMD_WEIGHT": 1.0,  # source to target, in the OOD trainers; between groups, see GROUP_MMD
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from craft.objective import CraftTerms, Step
+
+#: what more than one term reads, and what does not belong to a term
+SHARED = {
     "ANCHORS_PER_CLASS": 1,  # K of k-means
     "BATCH_TEXT": "learned",  # v_i: learned (the class prompt), or template (hand-written, under deep prompts: release)
-    "TARGETS": "class",  # positives of the stochastic term: class, or index (release)
-    "SYMMETRIC": True,  # the stochastic term both ways
-    "MMD_VARIANCES": (),  # fixed h² of the Gaussians; empty: multiples of the median distance
-    "MMD_MULTIPLES": MULTIPLES,
-    "MMD_UNBIASED": False,
-    "MMD_NORMALIZE": "none",  # none, or minmax (release)
-    "MMD_ANCHORS": "text",  # text, image or both
-    "GROUP_MMD": False,  # *Craft on data with groups: MMD between the groups of a class within the batch
-}
-
-CHOICES = {
-    "BATCH_TEXT": ("learned", "template"),
-    "TARGETS": ("class", "index"),
-    "MMD_NORMALIZE": ("none", "minmax"),
-    "MMD_ANCHORS": ("text", "image", "both"),
 }
 
 
-def check(node: CfgNode) -> None:
-    """UserError for a value of ``cfg.TRAINER.CRAFT`` that means nothing."""
-    for key, values in CHOICES.items():
-        if node[key] not in values:
-            raise UserError(f"TRAINER.CRAFT.{key} is {node[key]!r}; it must be one of {', '.join(values)}")
-    for key in ("STATIC_WEIGHT", "STOCHASTIC_WEIGHT", "MMD_WEIGHT"):
-        if not 0 <= node[key] < float("inf"):
-            raise UserError(f"TRAINER.CRAFT.{key} is {node[key]}; a weight is a number from 0 up")
-    if node.ANCHORS_PER_CLASS < 1:
-        raise UserError(f"TRAINER.CRAFT.ANCHORS_PER_CLASS is {node.ANCHORS_PER_CLASS}; it must be at least 1")
-    bandwidths = node.MMD_VARIANCES or node.MMD_MULTIPLES
-    if not bandwidths or not all(_positive(number) for number in bandwidths):
-        raise UserError(
-            f"TRAINER.CRAFT.MMD_VARIANCES {tuple(node.MMD_VARIANCES)} and MMD_MULTIPLES {tuple(node.MMD_MULTIPLES)} "
-            "give no bandwidths; set either to numbers above 0"
-        )
-    if node.GROUP_MMD and node.MMD_NORMALIZE != "none":
-        raise UserError("TRAINER.CRAFT.MMD_NORMALIZE minmax is for two domains; with GROUP_MMD it must be none")
+class Term:
+    """Base of the terms; a subclass sets the attributes and writes `compute`.
 
-
-def _positive(value) -> bool:
-    return isinstance(value, int | float) and 0 < value < float("inf")
-
-
-def needs_anchors(node: CfgNode, mmd: bool) -> bool:
-    """Whether any term reads static image anchors; ``mmd``: whether the run has an MMD term."""
-    return node.STATIC_WEIGHT > 0 or (mmd and node.MMD_WEIGHT > 0 and node.MMD_ANCHORS != "text")
-
-
-class CraftTerms:
-    """The terms ``static``, ``stochastic`` and ``mmd`` over a learner's features.
-
-    node: ``cfg.TRAINER.CRAFT``. anchors: (A, e) static image anchors, any norm, and their (A,) labels, on the
-    learner's device; None where `needs_anchors` says so. mmd: whether there are two samples to compare.
-    left_out: the terms that are asked for but have no gradient here, with the reason.
+    name: in logs, records and figures. key: of its weight, a key of ``TRAINER.CRAFT``. label: in tables. weight: the
+    weight's default. settings: more keys of ``TRAINER.CRAFT`` with their defaults. compares: it reads two samples, a
+    target domain or groups of the batch, so that only runs which have them have the term.
     """
 
-    def __init__(
-        self,
-        node: CfgNode,
-        learner: PromptLearner,
-        anchors: Tensor | None = None,
-        anchor_labels: Tensor | None = None,
-        mmd: bool = False,
-    ):
-        self.node, self.learner = node, learner
-        self.anchors = None if anchors is None else F.normalize(anchors, dim=-1)
-        self.anchor_labels = anchor_labels
-        self.weights = {"static": node.STATIC_WEIGHT, "stochastic": node.STOCHASTIC_WEIGHT}
-        if mmd:
-            self.weights["mmd"] = node.MMD_WEIGHT
-        self.left_out: dict[str, str] = {}
-        self.template_table = None
-        moves_text = learner.learns_text
-        if node.BATCH_TEXT == "template":
-            moves_text = bool(self._deep_text())
-            # As the release writes it: underscores stay.
-            texts = [learner.template.replace("{}", name) for name in learner.classnames]
-            self.template_table = text_table(learner.clip, texts).to(learner.clip.positional_embedding.device)
-        if self.weights["static"] and not moves_text:
-            self.weights["static"] = 0.0
-            self.left_out["static"] = "nothing is learned in the texts that it moves, so it has no gradient"
-        if self.weights.get("mmd") and node.MMD_ANCHORS == "image" and not learner.learns_vision:
-            self.weights["mmd"] = 0.0
-            self.left_out["mmd"] = "images and image anchors are both frozen, so it has no gradient"
+    name: str
+    key: str
+    label: str
+    weight: float = 1.0
+    settings: dict[str, Any] = {}
+    compares: bool = False
 
-    def _deep_text(self) -> tuple[Tensor, ...]:
-        prompts = None if self.learner.text_per_image else self.learner.text_prompts()
-        return () if prompts is None else tuple(prompts.deep)
+    def check(self, node) -> None:
+        """UserError for settings in ``node`` (``cfg.TRAINER.CRAFT``) that do not go together."""
 
-    def batch_text(self, out: Features, labels: Tensor) -> Tensor:
-        """(B, e): v_i of every sample, see BATCH_TEXT."""
-        if self.template_table is None:
-            return out.text_of(labels)
-        table, deep = self.template_table, self._deep_text()
-        few = len(labels) < out.logits.shape[1]
-        prompts = table.pick(labels, deep) if few else table.prompts(deep=deep)
-        text = F.normalize(encode_text(self.learner.clip, prompts).float(), dim=-1)
-        return text if few else text[labels]
+    def needs_anchors(self, node) -> bool:
+        """Whether it reads static image anchors under these settings, its weight aside."""
+        return False
 
-    def alignment(self, out: Features, labels: Tensor) -> dict[str, Tensor]:
-        """The weighted terms ``static`` and ``stochastic`` of a labelled batch, those with a weight."""
-        terms: dict[str, Tensor] = {}
-        if not (self.weights["static"] or self.weights["stochastic"]):
-            return terms
-        node, text = self.node, self.batch_text(out, labels)
-        if self.weights["static"]:
-            classes = out.logits.shape[1]
-            loss = losses.static_loss(text, labels, self.anchors, self.anchor_labels, classes, out.scale)
-            terms["static"] = self.weights["static"] * loss
-        if self.weights["stochastic"]:
-            loss = losses.stochastic_loss(out.image, text, labels, out.scale, node.TARGETS == "class", node.SYMMETRIC)
-            terms["stochastic"] = self.weights["stochastic"] * loss
-        return terms
+    def no_gradient(self, craft: CraftTerms) -> str:
+        """Why it has no gradient for this learner under these settings; empty where it has one."""
+        return ""
 
-    def relative(self, out: Features) -> Tensor:
-        """r(u) of a batch, over the anchors that MMD_ANCHORS names."""
-        which = self.node.MMD_ANCHORS
-        return losses.relative(
-            out.image, None if which == "image" else out.text, None if which == "text" else self.anchors
-        )
+    def compute(self, craft: CraftTerms, step: Step) -> Tensor:
+        """() its value for one step, without its weight."""
+        raise NotImplementedError
 
-    def mmd(self, source: Features, target: Features) -> Tensor:
-        """w_mmd MMD²(r(u), r(u')) between two samples."""
-        node = self.node
-        loss = losses.mmd_loss(
-            self.relative(source),
-            self.relative(target),
-            node.MMD_VARIANCES,
-            node.MMD_MULTIPLES,
-            node.MMD_UNBIASED,
-            node.MMD_NORMALIZE,
-        )
-        return self.weights["mmd"] * loss
 
-    def group_mmd(self, out: Features, groups: Tensor, pairs: Tensor) -> Tensor:
-        """w_mmd times the mean MMD² over those pairs of groups that the batch has both of; see `grouped_mmd`.
+class StaticTerm(Term):
+    """L_static: each sample's class text must find its class among the static image anchors."""
 
-        groups: (B,). pairs: (P, 2) groups to compare, of one class each. Both on the learner's device.
-        """
-        node = self.node
-        loss = grouped_mmd(self.relative(out), groups, pairs, node.MMD_VARIANCES, node.MMD_MULTIPLES, node.MMD_UNBIASED)
-        return self.weights["mmd"] * loss
+    name, key, label = "static", "STATIC_WEIGHT", "static"
+
+    def needs_anchors(self, node) -> bool:
+        return True
+
+    def no_gradient(self, craft: CraftTerms) -> str:
+        return "" if craft.moves_text else "nothing is learned in the texts that it moves, so it has no gradient"
+
+    def compute(self, craft: CraftTerms, step: Step) -> Tensor:
+        from craft.losses import static_loss
+
+        out, text = step.out, craft.batch_text(step)
+        return static_loss(text, step.labels, *craft.static_anchors(), out.logits.shape[1], out.scale)
+
+
+class StochasticTerm(Term):
+    """L_stoch: a sample's image must find its class's text among the batch's, and the text its image."""
+
+    name, key, label = "stochastic", "STOCHASTIC_WEIGHT", "stochastic"
+    settings = {
+        "TARGETS": "class",  # positives: class, or index (release)
+        "SYMMETRIC": True,  # both ways
+    }
+
+    def no_gradient(self, craft: CraftTerms) -> str:
+        learns = craft.moves_text or craft.learner.learns_vision
+        return "" if learns else "neither the images nor the texts that it aligns are learned, so it has no gradient"
+
+    def compute(self, craft: CraftTerms, step: Step) -> Tensor:
+        from craft.losses import stochastic_loss
+
+        node, out = craft.node, step.out
+        text = craft.batch_text(step)
+        return stochastic_loss(out.image, text, step.labels, out.scale, node.TARGETS == "class", node.SYMMETRIC)
+
+
+class MMDTerm(Term):
+    """L_mmd: MMD² in anchor space between source and target, or between groups of a class within the batch."""
+
+    name, key, label = "mmd", "MMD_WEIGHT", "MMD"
+    compares = True
+    settings = {
+        "MMD_VARIANCES": (),  # fixed h² of the Gaussians; empty: multiples of the median distance
+        "MMD_MULTIPLES": (0.25, 0.5, 1.0, 2.0, 4.0),  # h / median distance; `craft.mmd.MULTIPLES`
+        "MMD_UNBIASED": False,
+        "MMD_NORMALIZE": "none",  # none, or minmax (release)
+        "MMD_ANCHORS": "text",  # text, image or both
+        "GROUP_MMD": False,  # *Craft on data with groups: MMD between the groups of a class within the batch
+    }
+
+    def check(self, node) -> None:
+        if not (node.MMD_VARIANCES or node.MMD_MULTIPLES):
+            raise UserError(
+                "TRAINER.CRAFT.MMD_VARIANCES () and MMD_MULTIPLES () give no bandwidths; set either to numbers above 0"
+            )
+        if node.GROUP_MMD and node.MMD_NORMALIZE != "none":
+            raise UserError("TRAINER.CRAFT.MMD_NORMALIZE minmax is for two domains; with GROUP_MMD it must be none")
+
+    def needs_anchors(self, node) -> bool:
+        return node.MMD_ANCHORS != "text"
+
+    def no_gradient(self, craft: CraftTerms) -> str:
+        if craft.node.MMD_ANCHORS == "image" and not craft.learner.learns_vision:
+            return "images and image anchors are both frozen, so it has no gradient"
+        return ""
+
+    def compute(self, craft: CraftTerms, step: Step) -> Tensor:
+        from craft.losses import mmd_loss
+        from craft.mmd import grouped_mmd
+
+        node = craft.node
+        kernel = node.MMD_VARIANCES, node.MMD_MULTIPLES, node.MMD_UNBIASED
+        if step.target is None:
+            return grouped_mmd(craft.relative(step.out), step.groups, step.pairs, *kernel)
+        return mmd_loss(craft.relative(step.out), craft.relative(step.target), *kernel, node.MMD_NORMALIZE)
+
+
+TERMS: dict[str, Term] = {}  # in the order of logs and tables
+
+
+def register_term(term: Term) -> Term:
+    """Make a term known to everything. UserError for a name, weight key or setting that is taken."""
+    for known in TERMS.values():
+        if type(known) is type(term):
+            return known
+        if known.name == term.name:
+            raise UserError(f"Craft's term {term.name!r} is taken; choose another name")
+    for key in (term.key, *term.settings):
+        if key in defaults():
+            raise UserError(f"Craft's term {term.name!r}: the key TRAINER.CRAFT.{key} is taken; choose another")
+    TERMS[term.name] = term
+    return term
+
+
+def defaults() -> dict[str, Any]:
+    """The default values of ``TRAINER.CRAFT``."""
+    found = dict(SHARED)
+    for term in TERMS.values():
+        found |= {term.key: term.weight, **term.settings}
+    return found
+
+
+def weight_key(term: Term) -> str:
+    """``TRAINER.CRAFT.STATIC_WEIGHT``."""
+    return f"TRAINER.CRAFT.{term.key}"
+
+
+def check(node) -> None:
+    """UserError for settings of ``cfg.TRAINER.CRAFT`` that do not go together; single keys are checked before."""
+    for term in TERMS.values():
+        term.check(node)
+
+
+def needs_anchors(node, compares: bool) -> bool:
+    """Whether a run reads static image anchors; compares: whether it has two samples to compare."""
+    return any(
+        node[term.key] > 0 and term.needs_anchors(node) for term in TERMS.values() if compares or not term.compares
+    )
+
+
+for _term in (StaticTerm(), StochasticTerm(), MMDTerm()):
+    register_term(_term)

@@ -17,7 +17,7 @@ from yacs.config import CfgNode
 from craft.clip import fingerprint, load_clip
 from craft.common.places import configs
 from craft.config.layers import merge, read_yaml
-from craft.terms import CraftTerms
+from craft.objective import CraftTerms, Step
 from craft.trainers import structures
 from craft.trainers.settings import get_cfg
 
@@ -77,7 +77,7 @@ def release_terms(case, learner, ood):
     merge(cfg, read_yaml(path), str(path))
     classes = len(case["classnames"])
     anchors = torch.tensor(recipe.image_anchors(case["case"], classes))
-    return CraftTerms(cfg.TRAINER.CRAFT, learner, anchors, torch.arange(classes), mmd=ood)
+    return CraftTerms(cfg.TRAINER.CRAFT, learner, anchors, torch.arange(classes), compares=ood)
 
 
 def images_of(case, count):
@@ -116,9 +116,7 @@ def test_case(name, clip, monkeypatch):
         out = learner(images)
         terms = learner.loss_terms(out, images, labels)
         if craft:
-            terms |= craft.alignment(out, labels)
-        if target is not None:
-            terms["mmd"] = craft.mmd(out, learner(target))
+            terms |= craft(Step(out, labels, target=None if target is None else learner(target)))
         total = sum(terms.values())
         terms["total"] = total
         assert {RELEASE_TERMS.get(key, key) for key in first} <= set(terms)

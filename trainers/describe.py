@@ -9,7 +9,7 @@ import sys
 
 from craft.clip import load_clip
 from craft.common.errors import entry_point
-from craft.terms import CraftTerms
+from craft.objective import CraftTerms
 from craft.trainers.structures import STRUCTURES
 
 BACKBONE = "ViT-B/16"
@@ -33,7 +33,7 @@ def table() -> str:
             # The texts of frozen targets do not change the counts; one class is enough.
             learner = host.load()(clip, ["cat"], cfg.TRAINER[host.node], "a photo of a {}.", f"random:{BACKBONE}")
             count = sum(parameter.numel() for parameter in learner.parameters())
-            craft = CraftTerms(cfg.TRAINER.CRAFT, learner, mmd=True)
+            craft = CraftTerms(cfg.TRAINER.CRAFT, learner, compares=True)
             terms = ", ".join(name for name, weight in craft.weights.items() if weight)
         number = host.paper.removeprefix("arXiv ")
         paper = f"[{number}](https://arxiv.org/abs/{number})"

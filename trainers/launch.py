@@ -77,7 +77,7 @@ def run(cfg, options, command: list[str], session=None) -> None:
     print(cfg)
     trainer = build(cfg, evaluate=options.eval_only)
     if session:
-        session.watch(trainer)
+        take_note(session, trainer)
     if options.eval_only:
         trainer.load_model(options.model_dir, epoch=epoch_to_load(cfg, options))
         trainer.test()
@@ -85,6 +85,19 @@ def run(cfg, options, command: list[str], session=None) -> None:
         trainer.train()
     if hasattr(trainer, "write_metrics") and not options.no_train:
         trainer.write_metrics()
+
+
+def take_note(session, trainer) -> None:
+    """Tell the run's record what was built, and from now on every finished epoch. The trainer may be anybody's."""
+    from craft.runs import identity
+    from craft.trainers.engine.run_log import RunLog
+
+    log = getattr(trainer, "log", None)
+    about = log.about if isinstance(log, RunLog) else {}
+    split = identity.split_record(trainer.dm.dataset, trainer.cfg.DATASET.ROOT) if hasattr(trainer, "dm") else {}
+    epochs = trainer.max_epoch if about.get("parameters", 1) else 0
+    session.note(split, trainer.device, epochs, about.get("anchors"))
+    trainer.epoch_hooks = (*trainer.epoch_hooks, session.epoch_done)
 
 
 def epoch_to_load(cfg, options) -> int | None:

@@ -28,7 +28,7 @@ def get_cfg() -> CfgNode:
     cfg = get_cfg_default()
     for structure in STRUCTURES.values():
         cfg.TRAINER[structure.node] = CfgNode(dict(structure.defaults))
-    cfg.TRAINER.CRAFT = CfgNode(dict(terms.DEFAULTS))
+    cfg.TRAINER.CRAFT = CfgNode(terms.defaults())
     cfg.TRAINER.TEXT_CHUNK = 0  # class texts held at a time while training; the rest is computed again (0: all)
     cfg.TRAINER.COMPILE = False  # the towers' blocks through torch.compile: a slow start for faster steps
     cfg.TEST.CACHE_FEATURES = True  # keep test images' features on disk where no prompt changes them

@@ -138,8 +138,7 @@ def save_state(trainer) -> None:
             "optim": trainer.optim.state_dict(),
             "scaler": trainer.scaler.state_dict(),
             "best_result": float(trainer.best_result),
-            "history": trainer.history,
-            "results": trainer.results,
+            **trainer.log.state(),
             "random": random_state(),
         },
     )
@@ -179,7 +178,8 @@ def restore(trainer, directory) -> int:
             trainer.sched.step()
     for group, rate in zip(trainer.optim.param_groups, rates):
         group["lr"] = rate
-    trainer.best_result, trainer.history, trainer.results = state["best_result"], state["history"], state["results"]
+    trainer.best_result = state["best_result"]
+    trainer.log.restore(state)
     set_random_state(state["random"])
     print(f"Resuming from {path}: {epoch} of {trainer.max_epoch} epochs are done")
     return epoch

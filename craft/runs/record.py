@@ -159,6 +159,8 @@ def what_to_do(
     if found["state"] != "done" and not (folder / STATE).is_file():
         return "new"  # nothing there that could be lost
     flat = [identity.flatten(each) for each in (found["config"], config, defaults)]
+    if mode == "evaluate":  # learned prompts are evaluated without Craft: its settings change no number
+        flat = [{key: each[key] for key in each if not key.startswith("TRAINER.CRAFT.")} for each in flat]
     different = identity.differences(*flat)
     if found.get("mode") != mode:
         different.insert(0, f"it is a run to {found.get('mode')}, this is one to {mode}")
@@ -206,34 +208,30 @@ class Session:
         self.record["peak_memory_mb"] = _peak_memory()
         write_json(self.folder / RECORD, self.record)
 
-    def watch(self, trainer) -> None:
-        """Take note of a built trainer's data, device and anchors, and from now on of every finished epoch.
+    def note(self, split: dict[str, Any], device, epochs: int, anchors: str | None = None) -> None:
+        """Take note of what was built: `identity.split_record` of the data, the device, how many epochs there will be,
+        and the cache key of the static anchors.
 
         UserError where the run goes on with other images than it began with.
         """
-        split = identity.split_record(trainer.dm.dataset, trainer.cfg.DATASET.ROOT) if hasattr(trainer, "dm") else {}
         known = self.record.get("split")
         if self.todo == "resume" and known and split and known["digest"] != split["digest"]:
             changed = ", ".join(f"{part} {known[part]} there, {split[part]} now" for part in split if part != "digest")
             raise UserError(
-                f"the images or labels of {trainer.cfg.DATASET.NAME} are not those that {self.folder} was begun with "
-                f"({changed}); restore them, or begin anew with --force"
+                f"the images or labels of {self.record['config']['DATASET']['NAME']} are not those that {self.folder} "
+                f"was begun with ({changed}); restore them, or begin anew with --force"
             )
         self.record["identity"]["data"] = split.get("digest")
-        about = getattr(trainer, "about", {})
         self.update(
             split=split,
-            device=_device(trainer.device),
-            anchors=about.get("anchors"),
-            epochs=trainer.max_epoch if self.record["mode"] == "train" and about.get("parameters", 1) else 0,
+            device=_device(device),
+            anchors=anchors,
+            epochs=epochs if self.record["mode"] == "train" else 0,
         )
-        after_epoch = trainer.after_epoch
 
-        def note_epoch():
-            after_epoch()
-            self.update(epoch=trainer.epoch + 1)
-
-        trainer.after_epoch = note_epoch
+    def epoch_done(self, epoch: int) -> None:
+        """Take note of a finished epoch, counted from 1."""
+        self.update(epoch=epoch)
 
 
 def _device(device) -> dict[str, Any]:

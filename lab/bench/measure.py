@@ -25,8 +25,9 @@ from craft.common.errors import UserError, unknown
 from craft.common.memory import peak
 from craft.lab.bench import flops, loading, memory, plain
 from craft.lab.bench.names import class_names
+from craft.objective import CraftTerms, Step
 from craft.prompts.learner import PromptLearner
-from craft.terms import DEFAULTS, CraftTerms
+from craft.terms import defaults
 from craft.trainers.structures import STRUCTURES
 
 TEMPLATE = "a photo of a {}."
@@ -57,7 +58,7 @@ class Case:
         draw = torch.Generator().manual_seed(1)
         width = clip.text_projection.shape[1]
         anchors = torch.randn(spec["classes"], width, generator=draw)
-        craft = CraftTerms(CfgNode(dict(DEFAULTS)), learner, anchors, torch.arange(spec["classes"]))
+        craft = CraftTerms(CfgNode(defaults()), learner, anchors, torch.arange(spec["classes"]))
         return cls(clip, learner, craft, draw)
 
     def images(self, count: int) -> Tensor:
@@ -70,7 +71,7 @@ class Case:
     def our_terms(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """As `craft.trainers.engine.craft_trainer.CraftTrainer` computes them."""
         out = self.learner(images)
-        return self.learner.loss_terms(out, images, labels) | self.craft.alignment(out, labels)
+        return self.learner.loss_terms(out, images, labels) | self.craft(Step(out, labels))
 
     def our_logits(self, images: Tensor) -> Tensor:
         return self.learner(images).logits

@@ -22,8 +22,8 @@ from clip import clip as openai
 from clip.model import CLIP
 from torch import Tensor, nn
 
+from craft.objective import CraftTerms, Step
 from craft.prompts.learner import Features, PromptLearner
-from craft.terms import CraftTerms
 
 
 @dataclass
@@ -152,7 +152,7 @@ class PlainPath:
         terms = {"cross_entropy": F.cross_entropy(out.logits, labels)}
         if self.learner.config_node == "PROMPTSRC":
             terms |= self._held_near(out, images)
-        return terms | self.craft.alignment(out, labels)
+        return terms | self.craft(Step(out, labels))
 
     def _held_near(self, out: Features, images: Tensor) -> dict[str, Tensor]:
         """PromptSRC's three terms."""

@@ -13,6 +13,7 @@ from craft import terms as craft_terms
 from craft.clip import fingerprint, load_clip
 from craft.common.errors import UserError
 from craft.mmd import MULTIPLES
+from craft.objective import CraftTerms, Step
 from craft.prompts.learner import Features
 from craft.trainers import structures
 from tests.craft.test_mmd import by_loops, median_by_numpy
@@ -236,9 +237,9 @@ def learner_of(host, clip):
 
 
 def terms_of(learner, anchors=None, of_class=None, mmd=False, **settings):
-    node = CfgNode({**craft_terms.DEFAULTS, **settings})
+    node = CfgNode({**craft_terms.defaults(), **settings})
     craft_terms.check(node)
-    return craft_terms.CraftTerms(node, learner, anchors, of_class, mmd)
+    return CraftTerms(node, learner, anchors, of_class, mmd)
 
 
 def pictures(count, seed=0):
@@ -255,7 +256,7 @@ def test_terms_of_a_learner(host, clip):
     labels = torch.tensor([1, 1, 0, 2])
     source, target = learner(torch.cat([pictures(4), pictures(3, 1) + 1])).split(4)
     assert (source.text.dim() == 3) == (host == "CoCoOp")
-    found = terms.alignment(source, labels) | {"mmd": terms.mmd(source, target)}
+    found = terms(Step(source, labels, target=target))
 
     texts = source.text.detach() if host == "CoCoOp" else source.text.detach().expand(4, -1, -1)
     own = torch.stack([texts[i, label] for i, label in enumerate(labels.tolist())]).double()
@@ -283,8 +284,8 @@ def test_terms_of_a_learner(host, clip):
 def test_weights_of_zero_leave_terms_out(clip):
     learner = learner_of("CoOp", clip)
     out, labels = learner(pictures(2)), torch.tensor([0, 1])
-    assert terms_of(learner, STATIC_WEIGHT=0.0, STOCHASTIC_WEIGHT=0.0).alignment(out, labels) == {}
-    assert set(terms_of(learner, STATIC_WEIGHT=0.0).alignment(out, labels)) == {"stochastic"}
+    assert terms_of(learner, STATIC_WEIGHT=0.0, STOCHASTIC_WEIGHT=0.0)(Step(out, labels)) == {}
+    assert set(terms_of(learner, STATIC_WEIGHT=0.0)(Step(out, labels))) == {"stochastic"}
 
 
 def test_terms_without_a_gradient_are_left_out(clip):
@@ -292,16 +293,20 @@ def test_terms_without_a_gradient_are_left_out(clip):
     vpt = terms_of(learner_of("VPT", clip), anchors, of_class, mmd=True, MMD_ANCHORS="image")
     assert set(vpt.left_out) == {"static"} and vpt.weights["static"] == 0 and vpt.weights["mmd"] == 1
     coop = terms_of(learner_of("CoOp", clip), anchors, of_class, mmd=True, MMD_ANCHORS="image")
+    written = terms_of(learner_of("CoOp", clip), anchors, of_class, BATCH_TEXT="template")
+    assert set(written.left_out) == {"static", "stochastic"}  # frozen images against texts without learned context
     assert set(coop.left_out) == {"mmd"} and coop.weights["mmd"] == 0 and coop.weights["static"] == 1
 
 
 def test_group_mmd_of_a_run(clip):
     """Cells of class and attribute; only pairs that the batch has both of count."""
     learner = learner_of("MaPLe", clip).train()
-    terms = terms_of(learner, mmd=True, MMD_WEIGHT=2.0, MMD_VARIANCES=(0.01,), STATIC_WEIGHT=0.0)
+    weights = {"MMD_WEIGHT": 2.0, "STATIC_WEIGHT": 0.0, "STOCHASTIC_WEIGHT": 0.0}
+    terms = terms_of(learner, mmd=True, MMD_VARIANCES=(0.01,), **weights)
     out = learner(pictures(6))
     groups = torch.tensor([0, 1, 1, 0, 2, 2])
-    found = terms.group_mmd(out, groups, torch.tensor([[0, 1], [2, 3]]))
+    pairs = torch.tensor([[0, 1], [2, 3]])
+    found = terms(Step(out, groups // 2, groups=groups, pairs=pairs))["mmd"]
     rows = torch.tensor([[dot(u, t) for t in out.text.detach()] for u in out.image.detach()])
     assert found.item() == pytest.approx(2 * by_loops(rows[[0, 3]], rows[[1, 2]], (0.01,), False), rel=1e-3)
 
@@ -317,18 +322,11 @@ def test_features_of_some_images():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"TARGETS": "label"}, "must be one of class, index"),
-        ({"MMD_ANCHORS": "none"}, "must be one of text, image, both"),
-        ({"MMD_WEIGHT": -1.0}, "from 0 up"),
-        ({"STATIC_WEIGHT": float("nan")}, "from 0 up"),
-        ({"ANCHORS_PER_CLASS": 0}, "at least 1"),
         ({"MMD_MULTIPLES": ()}, "bandwidths"),
-        ({"MMD_VARIANCES": (1.0, -2.0)}, "bandwidths"),
-        ({"MMD_VARIANCES": ("wide",)}, "bandwidths"),
         ({"GROUP_MMD": True, "MMD_NORMALIZE": "minmax"}, "must be none"),
     ],
 )
 def test_settings_that_mean_nothing(settings, message):
     with pytest.raises(UserError, match=message) as error:
-        craft_terms.check(CfgNode({**craft_terms.DEFAULTS, **settings}))
+        craft_terms.check(CfgNode({**craft_terms.defaults(), **settings}))
     assert all(key in str(error.value) for key in settings if key != "GROUP_MMD")

@@ -10,6 +10,7 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from craft.mmd import MULTIPLES
+from craft.objective import Step
 from craft.trainers import structures
 from tests.craft.test_mmd import by_loops, median_by_numpy
 from tests.fixtures_data.trees import make_tree
@@ -80,7 +81,8 @@ def test_without_alignment_it_is_the_host_plus_mmd(name, unbiased, backbone, tmp
 
     # The step: plain gradient descent from the host's gradient and that of the MMD, found apart.
     images = torch.cat([labelled["img"], unlabelled["img"]])
-    mmd = trainer.craft.mmd(*host.model(images).split(len(labelled["img"])))
+    source, target = host.model(images).split(len(labelled["img"]))
+    mmd = trainer.craft(Step(source, labelled["label"], target=target))["mmd"]
     (sum(own.values()) + mmd).backward()
     rate = trainer.get_current_lr()
     moved = 0.0
@@ -98,8 +100,9 @@ def test_mmd_pulls_domains_together(backbone, tmp_path):
     def distance(trainer):
         trainer.set_model_mode("eval")
         with torch.no_grad():
-            features = [trainer.model(torch.cat([b["img"] for b in loader])) for loader in loaders]
-            return F.relu(trainer.craft.mmd(*features)).item()
+            source, target = (trainer.model(torch.cat([b["img"] for b in loader])) for loader in loaders)
+            labels = torch.cat([b["label"] for b in loaders[0]])
+            return F.relu(trainer.craft(Step(source, labels, target=target))["mmd"]).item()
 
     options = (*FEW, *MMD_ONLY, "TRAINER.VPT.PROMPT_DEPTH_VISION", 2, "TRAINER.CRAFT.MMD_WEIGHT", 100.0)
     options += ("OPTIM.LR", 0.05, "TRAINER.CRAFT.MMD_VARIANCES", "(0.05,)")

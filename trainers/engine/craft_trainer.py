@@ -1,7 +1,7 @@
 """Craft as a layer over any prompt structure: it sees features, labels and anchors, never the structure.
 
-`CraftTrainer` adds the alignment terms to a host's loss; `CraftOODTrainer` also reads an unlabelled batch and adds the
-MMD between both domains in anchor space. The terms and their settings are in `craft.terms`.
+`CraftTrainer` adds Craft's terms to a structure's loss; `CraftOODTrainer` also reads an unlabelled batch of the target
+domain, and so has the terms that compare two samples. The terms are in `craft.terms`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import torch
 from dassl.engine import TrainerXU
 from torch import Tensor
 
-from craft import terms as craft_terms
+from craft import terms
 from craft.common.errors import UserError
-from craft.prompts.learner import Features
+from craft.objective import CraftTerms, Step
 from craft.trainers.engine.prompt_trainer import PromptTrainer
 
 
 class CraftTrainer(PromptTrainer):
-    """A host with Craft's alignment terms ``static`` and ``stochastic``; on data with groups also GROUP_MMD."""
+    """A structure with Craft's terms that read a labelled batch; with GROUP_MMD also those that compare its groups."""
 
     def check_cfg(self, cfg) -> None:
         super().check_cfg(cfg)
-        craft_terms.check(cfg.TRAINER.CRAFT)
+        terms.check(cfg.TRAINER.CRAFT)
 
     @property
     def _compares(self) -> bool:
@@ -33,20 +33,20 @@ class CraftTrainer(PromptTrainer):
         """Static image anchors from the frozen CLIP, before it is rounded: cached, or computed now."""
         super().prepare(clip)
         self.anchors = self.anchor_labels = None
-        if craft_terms.needs_anchors(self.cfg.TRAINER.CRAFT, self._compares):
+        if terms.needs_anchors(self.cfg.TRAINER.CRAFT, self._compares):
             from craft.anchors.static import static_anchors  # plain hosts need no scikit-learn
 
             found = static_anchors(self.cfg, self.dm.dataset, clip, self.fingerprint, self.device)
             self.anchors, self.anchor_labels = found.features.to(self.device), found.labels.to(self.device)
-            self.about["anchors"] = found.key
+            self.log.about["anchors"] = found.key
 
     def build_model(self) -> None:
         super().build_model()
         node = self.cfg.TRAINER.CRAFT
-        self.craft = craft_terms.CraftTerms(node, self.model, self.anchors, self.anchor_labels, self._compares)
+        self.craft = CraftTerms(node, self.model, self.anchors, self.anchor_labels, self._compares)
         for name, reason in self.craft.left_out.items():
             print(f"Craft: the term {name!r} is left out: {reason}")
-        self.about["craft"] = dict(self.craft.weights)
+        self.log.about["craft"] = dict(self.craft.weights)
         print("Craft: " + ", ".join(f"{name} x {weight:g}" for name, weight in self.craft.weights.items()))
         if node.GROUP_MMD:
             self.groups, self.group_pairs = self._groups()
@@ -70,22 +70,23 @@ class CraftTrainer(PromptTrainer):
         of_item = [number[item.label, item.group] for item in items]
         return torch.tensor(of_item, device=self.device), torch.tensor(pairs, device=self.device)
 
-    def loss_terms(self, out: Features, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        return super().loss_terms(out, images, labels) | self.craft.alignment(out, labels)
-
     def batch_terms(self, *batches) -> dict[str, Tensor]:
         (batch,) = batches
         images, labels = self.parse_batch_train(batch)
-        out = self.model(images)
-        terms = self.loss_terms(out, images, labels)
-        if self.craft.weights.get("mmd"):
-            index = batch["index"].to(self.device, non_blocking=True)
-            terms["mmd"] = self.craft.group_mmd(out, self.groups[index], self.group_pairs)
-        return terms
+        step = Step(self.model(images), labels)
+        if self._compares:
+            step.groups = self.groups[batch["index"].to(self.device, non_blocking=True)]
+            step.pairs = self.group_pairs
+        return self.model.loss_terms(step.out, images, labels) | self.craft(step)
 
 
 class CraftOODTrainer(CraftTrainer, TrainerXU):
-    """A host with Craft and the MMD to unlabelled images of the target domain (Dassl's ``train_u``)."""
+    """A structure with Craft, and its terms that compare source and target (unlabelled, Dassl's ``train_u``).
+
+    TrainerXU is a base because whoever looks for trainers with unlabelled data asks for it, and because it is where
+    Dassl says that a batch is two: ``parse_batch_train(batch_x, batch_u)``. The loop over both loaders, which TrainerXU
+    has too, is `PromptTrainer`'s.
+    """
 
     uses_unlabelled = True
 
@@ -119,7 +120,4 @@ class CraftOODTrainer(CraftTrainer, TrainerXU):
         images, labels, target_images = self.parse_batch_train(*batches)
         # Both domains through the towers at once: class texts are encoded once a step.
         source, target = self.model(torch.cat([images, target_images])).split(len(images))
-        terms = self.loss_terms(source, images, labels)
-        if self.craft.weights["mmd"]:
-            terms["mmd"] = self.craft.mmd(source, target)
-        return terms
+        return self.model.loss_terms(source, images, labels) | self.craft(Step(source, labels, target=target))

@@ -7,62 +7,69 @@ and kept in the cache for all runs on the same images.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from craft.clip.features import digest_images, frozen_features
 from craft.common import tensor_cache
-from craft.common.errors import UserError
+from craft.prompts.learner import PromptLearner
 from craft.trainers.engine.group_evaluator import GroupClassification, groups_of
 
 
-class Testing:
-    """The testing half of `PromptTrainer`, which sets everything that is read here."""
+@dataclass
+class Evaluation:
+    """Tests one learner on the splits of one data set.
 
-    __test__ = False  # not a test class, whatever pytest makes of its name
+    evaluator: Dassl's. loaders: by split, ``val`` and ``test``; None where there is no such split. device, autocast
+    (the arguments of ``torch.autocast``) and precision (a word, for the cache): as the learner is trained.
+    keep_features: whether frozen image features are kept on disk. dataset: its name, for who looks into the cache.
+    """
 
-    def model_inference(self, images: Tensor) -> Tensor:
-        """(B, C) logits."""
+    model: PromptLearner
+    evaluator: Any
+    loaders: dict[str, DataLoader | None]
+    device: torch.device
+    autocast: dict[str, Any]
+    precision: str
+    keep_features: bool
+    dataset: str
+    _frozen: dict[str, Tensor] = field(default_factory=dict, repr=False)  # by split
+
+    def split(self, asked: str) -> str:
+        """The split that is tested: ``val`` where it is asked for and there is one, else ``test``."""
+        return "val" if asked == "val" and self.loaders["val"] is not None else "test"
+
+    @torch.no_grad()
+    def run(self, split: str) -> dict[str, Any]:
+        """The evaluator's results on ``val`` or ``test``. The learner must be in eval mode."""
+        loader = self.loaders[split]
+        assert loader is not None, split
+        self.evaluator.reset()
+        by_group = isinstance(self.evaluator, GroupClassification)
+        groups = groups_of(loader.dataset.data_source) if by_group else None
+        for logits, labels, index in self.predictions(split):
+            self.evaluator.process(logits, labels, *((groups[index],) if groups is not None else ()))
+        return dict(self.evaluator.evaluate())
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(B, C) logits of images (B, 3, H, W) on the device."""
         with torch.autocast(**self.autocast):
             return self.model(images).logits
 
-    @torch.no_grad()
-    def test(self, split: str | None = None) -> float:
-        """Evaluate on ``val`` or ``test`` (default TEST.SPLIT; ``test`` where there is no ``val``).
-
-        Returns the metric that selects models: TEST.METRIC of the evaluator's results.
-        """
-        self.set_model_mode("eval")
-        self.evaluator.reset()
-        split = split or self.cfg.TEST.SPLIT
-        if split != "val" or self.val_loader is None:
-            split = "test"
-        loader = self.val_loader if split == "val" else self.test_loader
-        print(f"Evaluate on the *{split}* set")
-        by_group = isinstance(self.evaluator, GroupClassification)
-        groups = groups_of(loader.dataset.data_source) if by_group else None
-        for logits, labels, index in self._predictions(loader, split):
-            self.evaluator.process(logits, labels, *((groups[index],) if by_group else ()))
-        self.results[split] = dict(self.evaluator.evaluate())
-        for name, value in self.results[split].items():
-            if isinstance(value, float | int):
-                self.write_scalar(f"{split}/{name}", value, self.epoch)
-        metric = self.cfg.TEST.METRIC
-        if metric not in self.results[split]:
-            raise UserError(
-                f"TEST.METRIC is {metric!r}, which this evaluator does not give; it gives "
-                + ", ".join(self.results[split])
-            )
-        return self.results[split][metric]
-
-    def _predictions(self, loader, split: str):
-        """(logits, labels, indices) of every batch of ``loader``, with progress on a terminal."""
-        if not self.cfg.TEST.CACHE_FEATURES or self.model.learns_vision or self.cfg.DATASET.BAD_IMAGES != "error":
+    def predictions(self, split: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """(logits, labels, indices) of every batch of a split, with progress on a terminal."""
+        loader = self.loaders[split]
+        assert loader is not None, split
+        if not self.keep_features or self.model.learns_vision:
             for batch in tqdm(loader, split, leave=False, disable=not sys.stderr.isatty()):
-                images, labels = self.parse_batch_test(batch)
-                yield self.model_inference(images), labels, batch["index"]
+                images, labels = batch["img"].to(self.device), batch["label"].to(self.device)
+                yield self.logits(images), labels, batch["index"]
             return
         features = self._frozen_images(loader, split)
         labels = torch.tensor([item.label for item in loader.dataset.data_source])
@@ -71,13 +78,13 @@ class Testing:
                 out = self.model.from_image(features[index].to(self.device))
             yield out.logits, labels[index].to(self.device), index
 
-    def _frozen_images(self, loader, split: str) -> Tensor:
+    def _frozen_images(self, loader: DataLoader, split: str) -> Tensor:
         """(N, e) features of a split that no prompt changes: computed once, shared between runs through the cache."""
         if split not in self._frozen:
             images = loader.dataset
             key = {
                 "format": 1,
-                "backbone": self.fingerprint,
+                "backbone": self.model.fingerprint,
                 "precision": self.precision,
                 "images": digest_images(images.data_source),
                 "transform": str(images.transform),
@@ -86,10 +93,10 @@ class Testing:
             def compute() -> dict[str, Tensor]:
                 with torch.autocast(**self.autocast):
                     features = frozen_features(
-                        self.clip, images, loader.batch_size, self.device, loader.num_workers, f"{split} features"
+                        self.model.clip, images, loader.batch_size, self.device, loader.num_workers, f"{split} features"
                     )
                 return {"features": features}
 
-            about = {"dataset": self.cfg.DATASET.NAME, "split": split, "images": len(images)}
+            about = {"dataset": self.dataset, "split": split, "images": len(images)}
             self._frozen[split] = tensor_cache.remember("images", key, compute, about)["features"]
         return self._frozen[split]

@@ -7,7 +7,6 @@ its `PromptLearner`; what is particular to Craft in `craft_trainer`.
 
 from __future__ import annotations
 
-import datetime
 import sys
 import time
 
@@ -22,19 +21,18 @@ from tqdm import tqdm
 from craft.clip import fingerprint, load_clip, place
 from craft.clip.products import onednn_is_faster
 from craft.common.errors import UserError
-from craft.common.files import write_json
 from craft.datasets import ReadableImages, template_for
 from craft.datasets.loading import keep_decoded, steady, within_cores
-from craft.prompts.learner import Features
 from craft.runs import checkpoints
-from craft.trainers.engine.evaluation import Testing
+from craft.trainers.engine.evaluation import Evaluation
 from craft.trainers.engine.group_evaluator import check_selection, choose_evaluator
+from craft.trainers.engine.run_log import RunLog
 
 PRECISIONS = ("fp32", "fp16", "amp", "amp_bf16")
 MODEL = "prompt_learner"  # the name under which Dassl knows the model, and its folder in the output
 
 
-class PromptTrainer(Testing, TrainerX):
+class PromptTrainer(TrainerX):
     """Trains one prompt structure; `structure` (set by `craft.trainers.engine.variants.enter`) says which."""
 
     structure = None
@@ -44,8 +42,20 @@ class PromptTrainer(Testing, TrainerX):
     # -- building -------------------------------------------------------------------------------------------------
 
     def __init__(self, cfg):
+        self.log = RunLog(self.write_scalar, cfg.OPTIM.MAX_EPOCH)
         super().__init__(cfg)
         self.evaluator = choose_evaluator(cfg, self.dm.dataset, self.evaluator)
+        self.evaluation = Evaluation(
+            self.model,
+            self.evaluator,
+            {"val": self.val_loader, "test": self.test_loader},
+            self.device,
+            self.autocast,
+            self.precision,
+            # A skipped image has a stand-in: what was computed then is not the answer for later.
+            keep_features=cfg.TEST.CACHE_FEATURES and cfg.DATASET.BAD_IMAGES == "error",
+            dataset=cfg.DATASET.NAME,
+        )
 
     def check_cfg(self, cfg) -> None:
         precision = cfg.TRAINER[self.structure.node].PREC
@@ -63,11 +73,6 @@ class PromptTrainer(Testing, TrainerX):
         if self.val_loader and self.cfg.TEST.FINAL_MODEL == "best_val":  # read after every epoch
             self.val_loader = steady(self.val_loader)
         self.num_classes, self.num_source_domains, self.lab2cname = dm.num_classes, dm.num_source_domains, dm.lab2cname
-        self._frozen: dict[str, Tensor] = {}  # image features by split, where no prompt changes them
-        #: facts of the run for metrics.json
-        self.about: dict = {}
-        self.results: dict[str, dict[str, float]] = {}
-        self.history: list[dict[str, float]] = []
 
     def build_model(self) -> None:
         cfg, classnames = self.cfg, self.dm.dataset.classnames
@@ -97,7 +102,7 @@ class PromptTrainer(Testing, TrainerX):
         self.model.text_chunk, self.model.compile_blocks = cfg.TRAINER.TEXT_CHUNK, cfg.TRAINER.COMPILE
         count = sum(p.numel() for p in self.model.parameters())
         print(f"{type(self).__name__}: {count:,} learnable parameters, {len(classnames)} classes")
-        self.about["parameters"] = count
+        self.log.about["parameters"] = count
         optimised = self.structure.trainable
         if optimised and not count:
             raise UserError(f"{self.structure.name} has nothing to learn with these settings")
@@ -119,7 +124,7 @@ class PromptTrainer(Testing, TrainerX):
         if precision == "fp16":
             convert_weights(self.clip)
         self.precision = precision
-        self.about["precision"] = precision
+        self.log.about["precision"] = precision
         dtype = {"amp": torch.float16, "amp_bf16": torch.bfloat16}.get(precision, torch.float32)
         self.autocast = {"device_type": self.device.type, "dtype": dtype, "enabled": precision.startswith("amp")}
         # Only float16 has so few exponent bits that gradients need scaling.
@@ -134,11 +139,7 @@ class PromptTrainer(Testing, TrainerX):
     def batch_terms(self, batch) -> dict[str, Tensor]:
         """The loss terms of one batch."""
         images, labels = self.parse_batch_train(batch)
-        return self.loss_terms(self.model(images), images, labels)
-
-    def loss_terms(self, out: Features, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Weighted loss terms by name, from the features of a labelled batch; the loss is their sum."""
-        return self.model.loss_terms(out, images, labels)
+        return self.model.loss_terms(self.model(images), images, labels)
 
     def forward_backward(self, *batches) -> dict[str, Tensor]:
         """One optimiser step. Returns the detached terms and their sum ``loss``; nothing is copied to the host."""
@@ -217,33 +218,11 @@ class PromptTrainer(Testing, TrainerX):
                 sums[name] = sums[name] + value if name in sums else value
             done = self.batch_idx + 1
             if done % self.cfg.TRAIN.PRINT_FREQ == 0 or done == self.num_batches:
-                self._report(terms, sums, done, (time.time() - started) / done)
-        self.history.append(
-            {"epoch": self.epoch + 1, "lr": self.get_current_lr()}
-            | {name: value.item() / self.num_batches for name, value in sums.items()}
-        )
+                seconds = (time.time() - started) / done
+                self.log.step(terms, sums, self.epoch, done, self.num_batches, seconds, self.get_current_lr())
+        self.log.epoch(self.epoch, self.get_current_lr(), sums, self.num_batches)
         self.update_lr()
         self.model.end_epoch(self.epoch + 1, self.max_epoch)
-
-    def _report(self, terms: dict[str, Tensor], sums: dict[str, Tensor], done: int, seconds: float) -> None:
-        """One log line as Dassl writes it, and the same numbers to TensorBoard."""
-        left = (self.max_epoch - self.epoch) * self.num_batches - done
-        values = {name: (terms[name].item(), sums[name].item() / done) for name in sums}
-        if not all(abs(now) < float("inf") for now, _ in values.values()):  # NaN fails the comparison too
-            raise UserError(
-                f"a loss term is not finite at epoch {self.epoch + 1}, batch {done}: "
-                + ", ".join(f"{name} {now:g}" for name, (now, _) in values.items())
-                + "; lower OPTIM.LR, or set PREC to amp_bf16 or fp32"
-            )
-        print(
-            f"epoch [{self.epoch + 1}/{self.max_epoch}] batch [{done}/{self.num_batches}] time {seconds:.3f} "
-            + " ".join(f"{name} {now:.4f} ({mean:.4f})" for name, (now, mean) in values.items())
-            + f" lr {self.get_current_lr():.4e} eta {datetime.timedelta(seconds=int(left * seconds))}"
-        )
-        step = self.epoch * self.num_batches + self.batch_idx
-        for name, (_, mean) in values.items():
-            self.write_scalar(f"train/{name}", mean, step)
-        self.write_scalar("train/lr", self.get_current_lr(), step)
 
     def after_epoch(self) -> None:
         cfg, epoch = self.cfg, self.epoch + 1
@@ -257,24 +236,42 @@ class PromptTrainer(Testing, TrainerX):
             self.save_model(self.epoch, self.output_dir)
         checkpoints.save_state(self)
 
+    # -- testing --------------------------------------------------------------------------------------------------
+
+    def model_inference(self, images: Tensor) -> Tensor:
+        """(B, C) logits."""
+        return self.evaluation.logits(images)
+
+    def test(self, split: str | None = None) -> float:
+        """Evaluate on ``val`` or ``test`` (default TEST.SPLIT; ``test`` where there is no ``val``).
+
+        Returns the metric that selects models: TEST.METRIC of the evaluator's results.
+        """
+        self.set_model_mode("eval")
+        split = self.evaluation.split(split or self.cfg.TEST.SPLIT)
+        print(f"Evaluate on the *{split}* set")
+        results = self.evaluation.run(split)
+        self.log.evaluated(split, results, self.epoch)
+        metric = self.cfg.TEST.METRIC
+        if metric not in results:
+            raise UserError(
+                f"TEST.METRIC is {metric!r}, which this evaluator does not give; it gives " + ", ".join(results)
+            )
+        return results[metric]
+
     def write_metrics(self) -> None:
         """``metrics.json`` in the output folder: settings that name the run, results by split, the loss history."""
         cfg = self.cfg
-        write_json(
-            f"{self.output_dir}/metrics.json",
-            {
-                "trainer": cfg.TRAINER.NAME,
-                "dataset": cfg.DATASET.NAME,
-                "subsample": cfg.DATASET.SUBSAMPLE_CLASSES,
-                "shots": cfg.DATASET.NUM_SHOTS,
-                "seed": cfg.SEED,
-                "backbone": {"name": cfg.MODEL.BACKBONE.NAME, "fingerprint": self.fingerprint},
-                "classes": self.num_classes,
-                **self.about,
-                "results": self.results,
-                "history": self.history,
-            },
-        )
+        facts = {
+            "trainer": cfg.TRAINER.NAME,
+            "dataset": cfg.DATASET.NAME,
+            "subsample": cfg.DATASET.SUBSAMPLE_CLASSES,
+            "shots": cfg.DATASET.NUM_SHOTS,
+            "seed": cfg.SEED,
+            "backbone": {"name": cfg.MODEL.BACKBONE.NAME, "fingerprint": self.fingerprint},
+            "classes": self.num_classes,
+        }
+        self.log.write(f"{self.output_dir}/metrics.json", facts)
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 

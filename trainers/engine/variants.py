@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dassl.engine import TRAINER_REGISTRY, build_trainer
+from dassl.engine import TRAINER_REGISTRY
 
 from craft.common.errors import unknown
 from craft.trainers.engine.craft_trainer import CraftOODTrainer, CraftTrainer
+from craft.trainers.engine.hooks import with_hooks
 from craft.trainers.engine.prompt_trainer import PromptTrainer
-from craft.trainers.structures import STRUCTURES, VARIANTS, Structure, structure_of, trainer_names
+from craft.trainers.structures import VARIANTS, Structure, structure_of, trainer_names
 
 BASES = {"": PromptTrainer, "Craft": CraftTrainer, "CraftOOD": CraftOODTrainer}
 
@@ -34,14 +35,16 @@ def check_trainer(name: str) -> str:
 
 
 def build(cfg, evaluate: bool = False):
-    """The trainer that ``cfg.TRAINER.NAME`` names, built.
+    """The trainer that ``cfg.TRAINER.NAME`` names, built, with `EpochHooks`.
 
     To evaluate learned prompts nothing of Craft is needed, neither anchors nor unlabelled images: the plain structure
     is built, under the same configuration.
     """
-    structure = structure_of(cfg.TRAINER.NAME)
-    for known in STRUCTURES.values() if structure is None else [structure]:
-        enter(known)
-    if evaluate and structure is not None:
-        return TRAINER_REGISTRY.get(structure.name)(cfg)
-    return build_trainer(cfg)
+    name = check_trainer(cfg.TRAINER.NAME)
+    structure = structure_of(name)
+    if structure is not None:
+        enter(structure)
+        name = structure.name if evaluate else name
+    if cfg.VERBOSE:
+        print(f"Loading trainer: {cfg.TRAINER.NAME}")
+    return with_hooks(TRAINER_REGISTRY.get(name))(cfg)

@@ -8,7 +8,8 @@ from clip.model import convert_weights
 from yacs.config import CfgNode
 
 from craft.clip import fingerprint, load_clip
-from craft.terms import DEFAULTS, CraftTerms
+from craft.objective import CraftTerms, Step
+from craft.terms import defaults
 from craft.trainers import structures
 from tests.runs import run
 
@@ -26,11 +27,11 @@ def losses(learner, craft):
     images, labels = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 1, 2])
     out = learner(images)
     assert out.logits.dtype == out.image.dtype == out.text.dtype == torch.float32
-    return out, learner.loss_terms(out, images, labels) | craft.alignment(out, labels)
+    return out, learner.loss_terms(out, images, labels) | craft(Step(out, labels))
 
 
 def terms_of(clip):
-    node = CfgNode(dict(DEFAULTS))
+    node = CfgNode(defaults())
     anchors = torch.randn(3, clip.text_projection.shape[1], generator=torch.Generator().manual_seed(2))
     return lambda learner: CraftTerms(node, learner, anchors, torch.arange(3))
 

@@ -14,8 +14,8 @@ from craft.lab.bench.command import main
 from craft.lab.bench.names import class_names
 from craft.lab.bench.plan import TRAINERS
 from craft.lab.bench.targets import SITUATION, TARGETS, Target
-from craft.terms import DEFAULTS as CRAFT_DEFAULTS
-from craft.terms import CraftTerms
+from craft.objective import CraftTerms
+from craft.terms import defaults
 from tests import test_golden
 from tests.test_golden import CASES, clip  # noqa: F401 (a fixture)
 
@@ -106,7 +106,7 @@ def test_plain_path_is_the_published_one(name, clip, monkeypatch):  # noqa: F811
     """Its losses are those recorded from the published trainers."""
     case = CASES[name]
     learner = test_golden.build(case, clip, monkeypatch)
-    node = CfgNode({**CRAFT_DEFAULTS, "STATIC_WEIGHT": 0.0, "STOCHASTIC_WEIGHT": 0.0})
+    node = CfgNode({**defaults(), "STATIC_WEIGHT": 0.0, "STOCHASTIC_WEIGHT": 0.0})
     path = plain.PlainPath(clip, learner, CraftTerms(node, learner))
     images, labels = test_golden.images_of(case["case"], len(case["labels"])), torch.tensor(case["labels"])
     terms = path.terms(images, labels)

@@ -13,8 +13,8 @@ from yacs.config import CfgNode
 from craft.clip import encode_texts, fingerprint, load_clip
 from craft.clip.text import common_prefix, prefix_groups, tokenize
 from craft.lab.bench import plain
-from craft.terms import DEFAULTS as CRAFT_DEFAULTS
-from craft.terms import CraftTerms
+from craft.objective import CraftTerms, Step
+from craft.terms import defaults
 from craft.trainers.structures import STRUCTURES
 
 WORDS = ["cat", "boeing 747-400", "St. Bernard", "crème brûlée", "東京", "a photo of a", "x" * 40, "0"]
@@ -64,12 +64,12 @@ def test_losses_gradients_and_logits_are_those_of_the_plain_path(clip, data, nam
         for parameter in learner.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     anchors = torch.randn(len(classes), clip.text_projection.shape[1])
-    craft = CraftTerms(CfgNode(dict(CRAFT_DEFAULTS)), learner, anchors, torch.arange(len(classes)))
+    craft = CraftTerms(CfgNode(defaults()), learner, anchors, torch.arange(len(classes)))
     path = plain.PlainPath(clip, learner, craft)
     images, labels = torch.randn(batch, 3, 32, 32), torch.randint(len(classes), (batch,))
     learner.train()
     found = []
-    for run in (lambda: learner.loss_terms(out := learner(images), images, labels) | craft.alignment(out, labels),
+    for run in (lambda: learner.loss_terms(out := learner(images), images, labels) | craft(Step(out, labels)),
                 lambda: path.terms(images, labels)):  # fmt: skip
         learner.zero_grad(set_to_none=True)
         terms = run()
