@@ -13,7 +13,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from craft.common import imports
 from craft.common.errors import UserError, entry_point
+from craft.common.files import digest_file
 from craft.config.commandline import parser
 from craft.trainers import structures
 
@@ -23,6 +25,7 @@ SCRIPT = "train.py"
 @entry_point
 def main(argv: list[str] | None = None) -> int:
     options = parser(__doc__).parse_args(argv)
+    imported = {f"import {name}": imports.load(name) for name in options.imports}
     if options.trainer.lower() == "help":
         print(structures.describe())
         return 0
@@ -39,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     mode, model = mode_and_model(cfg, options)
     versions = {"dassl": f"{bundled.VERSION} ({bundled.WHICH})"}
+    versions |= {name: digest_file(module.__file__)[:12] for name, module in imported.items() if module.__file__}
     with record.session(cfg.clone(), get_cfg(), command, mode, model, options.force, versions) as session:
         if session.done:
             print(f"Already done: {cfg.OUTPUT_DIR} (--force runs it again)")

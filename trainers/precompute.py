@@ -1,33 +1,36 @@
 """Precompute the static image anchors of a run, so that a sweep's trainers find them in the cache.
 
-    python -m anchors --dataset-config-file configs/datasets/caltech101.yaml --root DATA \\
-        --backbone ViT-B/16 --seed 1 DATASET.NUM_SHOTS 16
+    craft anchors --root DATA --dataset-config-file caltech101 --config-file base2new --seed 1 \\
+        DATASET.NUM_SHOTS 16 DATASET.SUBSAMPLE_CLASSES base
 
-Takes train.py's options; give the same ones as to the run, since anchors belong to its images (data set, shots, seed,
-base or new classes), transform and backbone.
+Takes the options of `craft train`; give the same ones as to the run, since anchors belong to its images (data set,
+shots, seed, base or new classes), transform and backbone. In a clone `python -m anchors` is the same command.
 """
 
 from __future__ import annotations
 
 import sys
 
-import torch
-
-from craft.common import tensor_cache
+from craft.common import imports
 from craft.common.errors import entry_point
+from craft.config.commandline import parser
 
 
 @entry_point
 def main(argv: list[str] | None = None) -> int:
+    options = parser(__doc__, "craft anchors", default_trainer="CoOpCraft").parse_args(argv)
+    for name in options.imports:
+        imports.load(name)
+
+    import torch
     from dassl.data.datasets import build_dataset
     from dassl.utils import set_random_seed
 
     from craft.anchors.static import KIND, static_anchors
     from craft.clip import fingerprint, load_clip, place
-    from craft.config.commandline import parser
+    from craft.common import tensor_cache
     from craft.trainers.settings import setup_cfg
 
-    options = parser(__doc__, default_trainer="CoOpCraft").parse_args(argv)
     cfg = setup_cfg(options)
     if cfg.SEED >= 0:
         set_random_seed(cfg.SEED)

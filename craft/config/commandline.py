@@ -20,9 +20,11 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-def parser(description: str, default_trainer: str = "") -> argparse.ArgumentParser:
+def parser(description: str, prog: str = "craft train", default_trainer: str = "") -> argparse.ArgumentParser:
     """CoOp's options, for every command that takes a run's settings."""
-    out = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    out = _Parser(
+        prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     add = out.add_argument
     add("--root", default="", help="folder that holds the data sets")
     add("--output-dir", default="", help="folder of this run (default: output/<dataset>/<trainer>/seed<N>)")
@@ -41,6 +43,8 @@ def parser(description: str, default_trainer: str = "") -> argparse.ArgumentPars
     add("--load-epoch", type=int, default=None, help="epoch to load for --eval-only (default: the last)")
     add("--no-train", action="store_true", help="build everything, do not train")
     add("--force", action="store_true", help="replace whatever run the output folder holds")
+    text = "a Python file or module to import first: it may register structures, terms and data sets of your own"
+    add("--import", dest="imports", action="append", default=[], metavar="FILE.py", help=text)
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="any configuration key, e.g. OPTIM.MAX_EPOCH 5")
     return out
 
