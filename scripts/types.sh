@@ -4,13 +4,8 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-layout="$(mktemp -d)"
-trap 'rm -rf "$layout"' EXIT
-mkdir "$layout/craft"
-for path in "$PWD"/craft/* "$PWD"/anchors "$PWD"/bundled "$PWD"/datasets "$PWD"/lab "$PWD"/trainers; do
-    ln -s "$path" "$layout/craft/"
-done
+source scripts/layout.sh
 status=0
-MYPYPATH="$layout" "${PYTHON:-python}" -m mypy --config-file pyproject.toml --cache-dir .mypy_cache "$@" |
-    sed "s#.*$(basename "$layout")/craft/##" || status=$?
+MYPYPATH="$CRAFT_LAYOUT" "${PYTHON:-python}" -m mypy --config-file pyproject.toml --cache-dir .mypy_cache "$@" |
+    sed -E 's#^(.*/)?\.layout/craft/##' || status=$?
 exit "$status"
