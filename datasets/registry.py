@@ -6,6 +6,7 @@ run needs it (``dassl_datasets.py``).
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TypeVar
 
@@ -32,7 +33,10 @@ def register_reader(reader: Reader) -> Reader:
 
 
 def list_datasets() -> list[str]:
-    """The names that DATASET.NAME may take, sorted: our readers, and what else Dassl's registry holds."""
+    """The names that DATASET.NAME may take, sorted: our readers, and once Dassl is loaded whatever its registry holds.
+
+    `load_dassl` before it makes the list complete where upstream Dassl, which brings data sets of its own, is used.
+    """
     return sorted({*READERS, *_entered_into_dassl()})
 
 
@@ -43,22 +47,23 @@ def dataset_class(name: str) -> type:
     """
     if name in READERS:
         return READERS[name]
-    if name in _entered_into_dassl():
-        from dassl.data.datasets import DATASET_REGISTRY
+    load_dassl()
+    if name not in _entered_into_dassl():
+        raise unknown("data set", name, list_datasets())
+    from dassl.data.datasets import DATASET_REGISTRY
 
-        return DATASET_REGISTRY.get(name)
-    raise unknown("data set", name, list_datasets())
+    return DATASET_REGISTRY.get(name)
+
+
+def load_dassl() -> None:
+    """Load the data sets that Dassl brings, which takes seconds; the bundled Dassl has none, and nothing is loaded."""
+    import craft.bundled
+
+    if craft.bundled.WHICH == "upstream":
+        importlib.import_module("dassl.data.datasets")
 
 
 def _entered_into_dassl() -> list[str]:
-    """Names in Dassl's registry; none where it is not loaded and could hold nothing, for loading it takes seconds.
-
-    Upstream Dassl brings data sets of its own, the bundled one none.
-    """
-    import craft.bundled
-
-    if craft.bundled.WHICH == "bundled" and "dassl.data.datasets" not in sys.modules:
-        return []
-    from dassl.data.datasets import DATASET_REGISTRY
-
-    return list(DATASET_REGISTRY.registered_names())
+    """Names in Dassl's registry; none while nobody has loaded it."""
+    module = sys.modules.get("dassl.data.datasets")
+    return list(module.DATASET_REGISTRY.registered_names()) if module else []

@@ -23,7 +23,7 @@ from craft import datasets
 from craft.common.errors import UserError, entry_point
 from craft.common.places import configs
 from craft.common.text_table import text_table
-from craft.datasets.registry import READERS, dataset_class
+from craft.datasets.registry import READERS, dataset_class, load_dassl
 
 # Each command imports what it needs: `list`, `--help` and a misspelt name answer before torch could be loaded.
 
@@ -75,7 +75,9 @@ def load(name: str, root: str, options: list[str], allow_subset: bool):
             raise UserError(f"{name} cannot be read: {reason}; see how Dassl wants it prepared") from error
 
 
-def command_list(_: argparse.Namespace) -> int:
+def command_list(options: argparse.Namespace) -> int:
+    if options.dassl:
+        load_dassl()
     rows = []
     for name in datasets.list_datasets():
         reader = dataset_class(name)
@@ -193,7 +195,8 @@ def parser() -> argparse.ArgumentParser:
         return one
 
     keys = "Trailing KEY VALUE pairs set configuration keys, e.g. DATASET.SOURCE_DOMAINS photo"
-    command("list", command_list, "the data sets that DATASET.NAME may take")
+    one = command("list", command_list, "the data sets that DATASET.NAME may take")
+    one.add_argument("--dassl", action="store_true", help="name those of an installed upstream Dassl, too")
     text = "say which files are found, missing or of unexpected size; status 1 unless all is well"
     one = command("check", command_check, text, keys)
     one.add_argument("name", metavar="NAME", help="a data set, or all")

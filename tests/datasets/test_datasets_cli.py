@@ -155,8 +155,9 @@ def test_unknown_options_are_refused(capsys):
 # -- list and help -----------------------------------------------------------------
 
 
-def test_list_names_every_data_set(capsys):
-    status, out = run(capsys, "list")
+@pytest.mark.parametrize("options", [(), ("--dassl",)])
+def test_list_names_every_data_set(capsys, options):
+    status, out = run(capsys, "list", *options)
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()[2:]] == datasets.list_datasets()
     assert re.search(r"^OxfordPets +oxford_pets +37 +2944 +736 +3669 ", out, re.MULTILINE)
