@@ -7,7 +7,6 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from craft import losses
-from craft.clip import encode_text
 from craft.common.errors import UserError
 from craft.mmd import MULTIPLES, grouped_mmd
 from craft.prompts.context import text_table
@@ -95,7 +94,7 @@ class CraftTerms:
             moves_text = bool(self._deep_text())
             # As the release writes it: underscores stay.
             texts = [learner.template.replace("{}", name) for name in learner.classnames]
-            self.template_table = text_table(learner.clip, texts).to(learner.clip.positional_embedding.device)
+            self.template_table = text_table(learner.backbone, texts).to(learner.backbone.device)
         if self.weights["static"] and not moves_text:
             self.weights["static"] = 0.0
             self.left_out["static"] = "nothing is learned in the texts that it moves, so it has no gradient"
@@ -114,7 +113,7 @@ class CraftTerms:
         table, deep = self.template_table, self._deep_text()
         few = len(labels) < out.logits.shape[1]
         prompts = table.pick(labels, deep) if few else table.prompts(deep=deep)
-        text = F.normalize(encode_text(self.learner.clip, prompts).float(), dim=-1)
+        text = F.normalize(self.learner.backbone.encode_text(prompts).float(), dim=-1)
         return text if few else text[labels]
 
     def alignment(self, out: Features, labels: Tensor) -> dict[str, Tensor]:

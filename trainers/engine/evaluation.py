@@ -86,7 +86,7 @@ class Testing:
             def compute() -> dict[str, Tensor]:
                 with torch.autocast(**self.autocast):
                     features = frozen_features(
-                        self.clip, images, loader.batch_size, self.device, loader.num_workers, f"{split} features"
+                        self.backbone, images, loader.batch_size, loader.num_workers, f"{split} features"
                     )
                 return {"features": features}
 

@@ -5,11 +5,10 @@ import warnings
 
 import pytest
 import torch
-from clip import clip as openai
-from clip.model import CLIP
 from safetensors.torch import save_file
 
-from craft.clip import fingerprint, load_clip, resolution
+from craft.clip import load_backbone, resolution
+from craft.clip.original import CLIP, openai
 from craft.common.errors import UserError
 
 
@@ -46,32 +45,32 @@ def test_every_format_gives_the_same_float32_model(model, tmp_path):
     images, text = torch.randn(2, 3, 16, 16), openai.tokenize(["one", "two three"])
     prints = set()
     for path in formats(model, tmp_path):
-        loaded = load_clip(str(path))
-        assert {p.dtype for p in loaded.parameters()} == {torch.float32}
-        assert not any(p.requires_grad for p in loaded.parameters()) and not loaded.training
-        torch.testing.assert_close(loaded.encode_image(images), model.encode_image(images))
-        torch.testing.assert_close(loaded.encode_text(text), model.encode_text(text))
+        loaded = load_backbone(str(path))
+        assert {p.dtype for p in loaded.module.parameters()} == {torch.float32}
+        assert not any(p.requires_grad for p in loaded.module.parameters()) and not loaded.module.training
+        torch.testing.assert_close(loaded.module.encode_image(images), model.encode_image(images))
+        torch.testing.assert_close(loaded.module.encode_text(text), model.encode_text(text))
         assert resolution(str(path)) == 16
-        prints.add(fingerprint(loaded))
+        prints.add(loaded.fingerprint)
     assert len(prints) == 1
     save_file(tiny(seed=1).state_dict(), tmp_path / "other.safetensors")
-    assert fingerprint(load_clip(str(tmp_path / "other.safetensors"))) not in prints
+    assert load_backbone(str(tmp_path / "other.safetensors")).fingerprint not in prints
 
 
 def test_truncated_files_are_named(model, tmp_path):
     for path in formats(model, tmp_path):
         path.write_bytes(path.read_bytes()[:-5000])
         with pytest.raises(UserError, match=f"cannot read CLIP weights from .*{path.name}.*fetch it again"):
-            load_clip(str(path))
+            load_backbone(str(path))
 
 
 def test_foreign_files_are_named(tmp_path):
     torch.save({"fc.weight": torch.zeros(3, 3)}, tmp_path / "resnet.pt")
     with pytest.raises(UserError, match=r"resnet\.pt does not hold the weights of an OpenAI CLIP"):
-        load_clip(str(tmp_path / "resnet.pt"))
+        load_backbone(str(tmp_path / "resnet.pt"))
     (tmp_path / "page.pt").write_text("<html>quota exceeded</html>")
     with pytest.raises(UserError, match=r"page\.pt.*fetch it again"):
-        load_clip(str(tmp_path / "page.pt"))
+        load_backbone(str(tmp_path / "page.pt"))
 
 
 def test_code_in_a_weight_file_does_not_run(tmp_path):
@@ -81,15 +80,15 @@ def test_code_in_a_weight_file_does_not_run(tmp_path):
 
     torch.save({"state_dict": Trap()}, tmp_path / "trap.pt")
     with pytest.raises(UserError, match=r"trap\.pt"):
-        load_clip(str(tmp_path / "trap.pt"))
+        load_backbone(str(tmp_path / "trap.pt"))
     assert not (tmp_path / "sprung").exists()
 
 
 def test_unknown_names_list_the_nearest():
     with pytest.raises(UserError, match=r"unknown backbone 'ViT-B16'; did you mean: ViT-B/16"):
-        load_clip("ViT-B16")
+        load_backbone("ViT-B16")
     with pytest.raises(UserError, match="no such CLIP weight file"):
-        load_clip("weights/missing.pt")
+        load_backbone("weights/missing.pt")
 
 
 def test_download_is_checked(tmp_path, monkeypatch):
@@ -103,21 +102,22 @@ def test_download_is_checked(tmp_path, monkeypatch):
         folder.mkdir()
         (folder / "ViT-T-8.pt").write_bytes((source / "ViT-T-8.pt").read_bytes())
     monkeypatch.setitem(openai._MODELS, "ViT-T/8", (good / "ViT-T-8.pt").as_uri())
-    assert load_clip("ViT-T/8", download_root=tmp_path / "cache").visual.input_resolution == 16
+    assert load_backbone("ViT-T/8", download_root=tmp_path / "cache").resolution == 16
     monkeypatch.setitem(openai._MODELS, "ViT-T/8", (bad / "ViT-T-8.pt").as_uri())
     with pytest.raises(UserError, match="could not download CLIP 'ViT-T/8'"):
-        load_clip("ViT-T/8", download_root=tmp_path / "other")
+        load_backbone("ViT-T/8", download_root=tmp_path / "other")
     monkeypatch.setitem(openai._MODELS, "ViT-T/8", (tmp_path / "gone" / digest / "x.pt").as_uri())
     with pytest.raises(UserError, match="download it elsewhere and give its path"):
-        load_clip("ViT-T/8", download_root=tmp_path / "third")
+        load_backbone("ViT-T/8", download_root=tmp_path / "third")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ViT-B/32", "ViT-B/16", "ViT-L/14", "RN50", "RN101"])
 def test_random_weights_have_openais_shapes(name):
     """`random:` names: the published image size and dimensions."""
-    model = load_clip(f"random:{name}")
-    assert resolution(f"random:{name}") == model.visual.input_resolution == 224
+    backbone = load_backbone(f"random:{name}")
+    model = backbone.module
+    assert resolution(f"random:{name}") == backbone.resolution == model.visual.input_resolution == 224
     expected = {"ViT-L/14": 768, "RN50": 1024}.get(name, 512)
     assert model.encode_image(torch.zeros(1, 3, 224, 224)).shape == (1, expected)
     assert model.encode_text(openai.tokenize(["x"])).shape == (1, expected)
