@@ -81,6 +81,11 @@ class TokenTable(nn.Module):
     different texts, and shares the start-of-text token only).
     """
 
+    embedding: Tensor
+    prefix_index: Tensor
+    rest_index: Tensor
+    length_C: Tensor
+
     def __init__(self, backbone: Backbone, rows: Sequence[Sequence[int]]):
         super().__init__()
         if max(len(row) for row in rows) > backbone.context_length:
@@ -141,7 +146,7 @@ class TokenTable(nn.Module):
 PASS = 32
 
 
-def prefix_groups(rows: Sequence[Sequence[int]]) -> list[list[int]]:
+def prefix_groups(rows: Sequence[list[int]]) -> list[list[int]]:
     """All indices of ``rows`` once, grouped so that computing each group's common prefix once costs few tokens.
 
     Along the tree of prefixes, rows that go on alike leave their group where that saves more than `PASS` tokens.
@@ -149,9 +154,10 @@ def prefix_groups(rows: Sequence[Sequence[int]]) -> list[list[int]]:
 
     def split(order: list[int]) -> list[list[int]]:  # of indices in the order of their rows
         shared = common_prefix([rows[order[0]], rows[order[-1]]])
-        groups, together = [], []
-        for _, branch in groupby(order, key=lambda index: rows[index][shared]):
-            branch = list(branch)
+        groups: list[list[int]] = []
+        together: list[int] = []
+        for _, same in groupby(order, key=lambda index: rows[index][shared]):
+            branch = list(same)
             longer = common_prefix([rows[branch[0]], rows[branch[-1]]])
             saved = (len(branch) - 1) * (longer - shared) - shared
             if saved > PASS and len(branch) < len(order):
@@ -160,4 +166,4 @@ def prefix_groups(rows: Sequence[Sequence[int]]) -> list[list[int]]:
                 together += branch
         return [*groups, together] if together else groups
 
-    return split(sorted(range(len(rows)), key=rows.__getitem__)) if rows else []
+    return split(sorted(range(len(rows)), key=lambda index: rows[index])) if rows else []

@@ -1,6 +1,6 @@
 """Train the demonstration backbone from nothing; some ten minutes on two idle cores:
 
-    python -m craft.demo.train                      # overwrites backbones/demo/weights.safetensors
+    python -m craft.demo.train                      # overwrites craft/demo/weights.safetensors
     python -m craft.demo.train --steps 200 --out output/try.safetensors
     python -m craft.demo.train --evaluate           # zero-shot accuracy of the committed file, no training
 

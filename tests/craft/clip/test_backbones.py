@@ -6,8 +6,10 @@ import warnings
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from craft.clip import load_backbone, resolution
+from craft.clip.openai import OpenAIBackbone
 from craft.clip.original import CLIP, openai
 from craft.common.errors import UserError
 
@@ -55,6 +57,65 @@ def test_every_format_gives_the_same_float32_model(model, tmp_path):
     assert len(prints) == 1
     save_file(tiny(seed=1).state_dict(), tmp_path / "other.safetensors")
     assert load_backbone(str(tmp_path / "other.safetensors")).fingerprint not in prints
+
+
+def with_gelu(model):
+    """The module with torch's own GELU in its blocks, as open_clip has it."""
+    for tower in (model.visual.transformer, model.transformer):
+        for block in tower.resblocks:
+            block.mlp.gelu = nn.GELU()
+    return model
+
+
+def said_in_the_file(folder):
+    state = tiny().state_dict()
+    save_file(state, folder / "said.safetensors", metadata={"format": "pt", "activation": "gelu"})
+    torch.save({"state_dict": state, "activation": "gelu"}, folder / "nested.pt")
+    torch.save(state | {"activation": "gelu"}, folder / "flat.pt")
+    save_file(state, folder / "silent.safetensors")
+    names = ("said.safetensors", "nested.pt", "flat.pt", "silent.safetensors?activation=gelu")
+    return [str(folder / name) for name in (*names, "said.safetensors?activation=gelu")]
+
+
+def test_gelu_is_honoured_and_known_by_another_fingerprint(model, tmp_path):
+    """Features of a model with GELU equal those of plain modules with nn.GELU, however the file or the name says so."""
+    images, texts, expected = torch.randn(2, 3, 16, 16), ["one", "two three"], with_gelu(tiny())
+    prints = set()
+    for name in said_in_the_file(tmp_path):
+        loaded = load_backbone(name)
+        assert loaded.activation == "gelu" and "activation gelu" in loaded.source and resolution(name) == 16
+        torch.testing.assert_close(loaded.encode_image(images), expected.encode_image(images), atol=1e-5, rtol=0)
+        text = expected.encode_text(openai.tokenize(texts))
+        torch.testing.assert_close(loaded.encode_texts(texts), text, atol=1e-5, rtol=0)
+        assert (loaded.encode_image(images) - model.encode_image(images)).abs().max() > 1e-3
+        assert (loaded.encode_texts(texts) - model.encode_text(openai.tokenize(texts))).abs().max() > 1e-3
+        prints.add(loaded.fingerprint)
+    quick = load_backbone(str(tmp_path / "silent.safetensors"))
+    assert quick.activation == "quick_gelu" and "?activation=gelu" in quick.source
+    assert len(prints) == 1 and quick.fingerprint not in prints
+
+
+def test_fingerprints_of_openais_models_stay(model):
+    """Caches and checkpoints of older versions stay valid; the digest before rounding is that after it."""
+    assert load_backbone("demo").fingerprint == "db6d2a97f2d0acc74d279bf6c09c3d02"
+    backbone = OpenAIBackbone(tiny(), "tiny", "")
+    assert backbone.half().dtype == torch.float16
+    assert backbone.fingerprint == OpenAIBackbone(tiny(), "tiny", "").fingerprint
+
+
+def test_activations_that_cannot_be(tmp_path):
+    said, silent, swish = (str(tmp_path / f"{name}.safetensors") for name in ("said", "silent", "swish"))
+    for path, metadata in ((said, {"activation": "gelu"}), (silent, None), (swish, {"activation": "swish"})):
+        save_file(tiny().state_dict(), path, metadata=metadata)
+    for name, message in (
+        (f"{said}?activation=quick_gelu", r"said\.safetensors says that its activation is gelu: leave out \?activ"),
+        (f"{silent}?activation=swish", "unknown activation 'swish'; it must be one of quick_gelu, gelu"),
+        (swish, r"swish\.safetensors: unknown activation 'swish'"),
+        (f"{silent}?gelu", r"behind the \? stands activation=NAME"),
+        (f"{tmp_path}/gone.pt?activation=gelu", r"no such CLIP weight file: .*gone\.pt$"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_backbone(name)
 
 
 def test_truncated_files_are_named(model, tmp_path):
