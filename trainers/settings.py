@@ -7,17 +7,22 @@ Later layers win: Dassl's defaults, this project's, the data set's yaml, the tra
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from dassl.config import get_cfg_default
+from dassl.data.transforms import transforms
+from dassl.evaluation import EVALUATOR_REGISTRY
+from dassl.optim import lr_scheduler, optimizer
 from yacs.config import CfgNode
 
 from craft import datasets, terms
 from craft.clip import resolution
 from craft.common.errors import unknown
 from craft.common.places import configs
+from craft.config import keys
 from craft.config.commandline import return_keys
 from craft.config.layers import find, merge, merge_options, read_yaml
-from craft.trainers.structures import STRUCTURES, structure_of
+from craft.trainers.structures import STRUCTURES, host_name, structure_of
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -42,6 +47,28 @@ def get_cfg() -> CfgNode:
     cfg.DATASET.NAME = "Digits"
     cfg.SEED = 1
     return cfg
+
+
+def names_of_dassl() -> dict[str, list[str]]:
+    """Row of `craft.config.keys` -> the names that the installed Dassl, and whoever extends it, has for it."""
+    return {
+        "INPUT.TRANSFORMS": list(transforms.AVAI_CHOICES),
+        "INPUT.INTERPOLATION": list(transforms.INTERPOLATION_MODES),
+        "OPTIM.NAME": list(optimizer.AVAI_OPTIMS),
+        "OPTIM.LR_SCHEDULER": list(lr_scheduler.AVAI_SCHEDS),
+        "TEST.EVALUATOR": EVALUATOR_REGISTRY.registered_names(),
+    }
+
+
+def absent_values(cfg: CfgNode) -> dict[str, Any]:
+    """Key -> what a run like ``cfg`` effectively had where its record does not know the key, if not the default.
+
+    Terms that a trainer does not have make no difference to it, whatever their weight.
+    """
+    trainer = cfg.TRAINER.NAME
+    craft = structure_of(trainer) is not None and trainer != host_name(trainer)
+    found = keys.absent_values(get_cfg())
+    return {key: value for key, value in found.items() if craft or not key.startswith("TRAINER.CRAFT.")}
 
 
 def setup_cfg(options: argparse.Namespace) -> CfgNode:
@@ -79,8 +106,10 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
     check_trainer(cfg.TRAINER.NAME)
     if cfg.DATASET.NAME not in datasets.list_datasets():
         raise unknown("data set", cfg.DATASET.NAME, datasets.list_datasets())
-    if structure and tuple(cfg.INPUT.SIZE) == (0, 0):
-        cfg.INPUT.SIZE = (resolution(cfg.MODEL.BACKBONE.NAME),) * 2
+    keys.check(cfg, get_cfg(), names_of_dassl())
+    if tuple(cfg.INPUT.SIZE) == (0, 0):
+        own_size = (resolution(cfg.MODEL.BACKBONE.NAME),) * 2 if structure else get_cfg_default().INPUT.SIZE
+        cfg.INPUT.SIZE = own_size
     if not cfg.OUTPUT_DIR or (options.output_dir == "" and cfg.OUTPUT_DIR == "./output"):
         cfg.OUTPUT_DIR = f"output/{cfg.DATASET.NAME}/{cfg.TRAINER.NAME}/seed{cfg.SEED}"
         if options.eval_only:  # beside the run that trained, never over it
