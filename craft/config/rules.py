@@ -14,7 +14,8 @@ import reprlib
 from dataclasses import dataclass
 from typing import Any
 
-NOUNS = {bool: "True or False", int: "whole number", float: "number", str: "text"}
+NOUNS = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
+SEVERAL = {bool: "times True or False", int: "whole numbers", float: "numbers", str: "texts", None: "values"}
 MANY = 8  # choices beyond which a close one is named instead of all
 
 
@@ -91,14 +92,13 @@ class Rule:
         """The values that `allows` accepts, in words: ``it must be a number above 0``."""
         if self.choices:
             return f"it can be {', '.join(self.choices)}"
+        limits = self._range()
         if not isinstance(like, tuple | list):
-            noun = NOUNS.get(type(like), type(like).__name__)
-            return f"it must be {'' if type(like) in (bool, str) else 'an odd ' if self.odd else 'a '}{noun}{self._range()}"
-        noun = NOUNS.get(self._element(like) or str, "value")
+            noun = "an odd whole number" if self.odd else NOUNS.get(type(like), f"a {type(like).__name__}")
+            return f"it must be {noun}{limits}"
         count = "" if self.length is None else f"{self.length} "
-        several = noun if noun == "text" else noun + "s"
-        each = self._range()
-        return f"it must be {count}{several}{each and ', each' + each}{', in rising order' if self.rising else ''}"
+        noun = SEVERAL.get(self._element(like), "values")
+        return f"it must be {count}{noun}{limits and ', each' + limits}{', in rising order' if self.rising else ''}"
 
     def _range(self) -> str:
         """`` from 0 up``, `` from 0 to 1``, `` from 0 to below 1``, `` above 0``; empty without bounds."""

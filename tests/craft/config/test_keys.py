@@ -1,4 +1,4 @@
-"""The table of keys: it knows every key, accepts what works, and refuses the rest in one line before anything starts."""
+"""The table of keys: it knows every key, accepts what works, refuses the rest in one line before anything starts."""
 
 import subprocess
 import sys
@@ -187,7 +187,7 @@ def test_values_in_a_yaml_file(tmp_path):
 def test_names_that_others_register_are_valid(monkeypatch):
     from dassl.evaluation import EVALUATOR_REGISTRY, Classification
 
-    with pytest.raises(UserError, match="TEST.EVALUATOR is 'Somebodys'; it can be "):
+    with pytest.raises(UserError, match=r"TEST\.EVALUATOR is 'Somebodys'; it can be "):
         setup("TEST.EVALUATOR", "Somebodys")
     monkeypatch.setitem(EVALUATOR_REGISTRY._obj_map, "Somebodys", Classification)
     assert setup("TEST.EVALUATOR", "Somebodys").TEST.EVALUATOR == "Somebodys"
