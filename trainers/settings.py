@@ -63,12 +63,12 @@ def names_of_dassl() -> dict[str, list[str]]:
 def absent_values(cfg: CfgNode) -> dict[str, Any]:
     """Key -> what a run like ``cfg`` effectively had where its record does not know the key, if not the default.
 
-    Terms that a trainer does not have make no difference to it, whatever their weight.
+    To a trainer without Craft's terms their weights make no difference: there a missing one counts as that of ``cfg``.
     """
-    trainer = cfg.TRAINER.NAME
+    trainer, flat = cfg.TRAINER.NAME, dict(keys.leaves(cfg))
     craft = structure_of(trainer) is not None and trainer != host_name(trainer)
-    found = keys.absent_values(get_cfg())
-    return {key: value for key, value in found.items() if craft or not key.startswith("TRAINER.CRAFT.")}
+    found = keys.absent_values(cfg)
+    return {key: value if craft or ".CRAFT." not in key else flat[key] for key, value in found.items()}
 
 
 def setup_cfg(options: argparse.Namespace) -> CfgNode:
