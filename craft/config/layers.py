@@ -53,7 +53,7 @@ def _with_bases(path: Path, above: tuple[str, ...]) -> dict:
     merged: dict = {}
     for base in bases:
         if realpath(path.parent / base) in above:
-            raise UserError(f"{path}: _BASE_ {base} leads back to this file's start; take one of the _BASE_ lines out")
+            raise UserError(f"{path}: _BASE_ {base} leads back to itself; take one of these lines out")
         _overlay(merged, _with_bases(path.parent / base, above))
     _overlay(merged, own)
     return merged

@@ -79,7 +79,7 @@ class Rule:
             if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
                 return False
             return (
-                math.isfinite(value)
+                (kind is int or math.isfinite(value))
                 and (self.low is None or value >= self.low)
                 and (self.high is None or value <= self.high)
                 and (self.above is None or value > self.above)
@@ -173,4 +173,6 @@ def _scalar(value: Any, kind: type | None) -> Any:
         return float(value)
     if kind is not None and type(value) is not kind:
         raise ValueError(f"not {kind.__name__}")
+    if kind is int and abs(value) >= 2**63:
+        raise ValueError("too large for anything that counts")
     return value
