@@ -7,7 +7,7 @@ a key the nearest keys that exist. Which layers a run has, and their order, is t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from os.path import realpath
+from os.path import isfile, realpath
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,7 @@ def _set(node: CfgNode, key: str, value: Any, full: str, origin: str = "") -> No
 def find(name: str, folder: Path, kind: str) -> Path:
     """The yaml called ``name``: a path, or a file of ``folder`` with or without its ending."""
     for path in (Path(name), folder / name, folder / f"{name}.yaml"):
-        if path.is_file():
+        if isfile(path):  # False, where Path.is_file() raises for a name that is too long
             return path
     known = [file.stem for file in sorted(folder.glob("*.yaml"))]
     if not known:
