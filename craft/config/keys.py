@@ -191,7 +191,7 @@ def check(cfg: Mapping, defaults: Mapping, choices: Mapping[str, Iterable[str]] 
         rule, like = rule_of(key), usual.get(key)
         if choices and row(key) in choices:
             rule = dataclasses.replace(rule, choices=tuple(choices[row(key)]))
-        if not rule.allows(value, like):
+        if value != like and not rule.allows(value, like):  # somebody's default may be infinite
             raise UserError(f"{key} is {rule.complaint(value, like)}")
     for complaint in _together(flat):
         raise UserError(complaint)

@@ -41,8 +41,9 @@ class Rule:
     absent: Any = None
 
     def _element(self, like: Any) -> type | None:
-        """Type of a sequence's elements; None where nobody says."""
-        return self.each or (type(like[0]) if like else None)
+        """Type of a sequence's elements; None where nobody says, or where they differ."""
+        kinds = {float} if {type(part) for part in like} == {int, float} else {type(part) for part in like}
+        return self.each or (kinds.pop() if len(kinds) == 1 and kinds <= NOUNS.keys() else None)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 

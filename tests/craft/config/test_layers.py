@@ -87,13 +87,35 @@ def test_a_mapping_used_in_two_places_is_two_mappings(tmp_path):
 def test_values_take_the_type_of_what_they_replace():
     """The same from a file and from a command line; numbers that look like names stay names."""
     for layer in (merge, merge_options):
-        cfg = CfgNode({"S": "", "I": 1, "F": 0.5, "B": False, "T": (1, 2), "L": [0.5], "E": (), "N": None})
-        new = {"S": "747", "I": "3", "F": "1", "B": "True", "T": "3, 4", "L": "1 2", "E": "(5, six)", "N": "[1]"}
+        cfg = CfgNode(
+            {"S": "", "I": 1, "F": 0.5, "B": False, "T": (1, 2), "L": [0.5], "E": (), "N": None, "M": (1, 0.5)}
+        )
+        new = {
+            "S": "747",
+            "I": "3",
+            "F": "1",
+            "B": "True",
+            "T": "3, 4",
+            "L": "1 2",
+            "E": "(5, six)",
+            "N": "[1]",
+            "M": "2 1",
+        }
         if layer is merge:
             merge(cfg, new, "a.yaml")
         else:
             merge_options(cfg, [word for pair in new.items() for word in pair])
-        expected = {"S": "747", "I": 3, "F": 1.0, "B": True, "T": (3, 4), "L": [1.0, 2.0], "E": (5, "six"), "N": [1]}
+        expected = {
+            "S": "747",
+            "I": 3,
+            "F": 1.0,
+            "B": True,
+            "T": (3, 4),
+            "L": [1.0, 2.0],
+            "E": (5, "six"),
+            "N": [1],
+            "M": (2.0, 1.0),
+        }
         assert dict(cfg) == expected and isinstance(cfg.F, float)
     for key, value in (
         ("I", 1.0),
