@@ -51,13 +51,14 @@ def get_cfg() -> CfgNode:
 
 def names_of_dassl() -> dict[str, list[str]]:
     """Row of `craft.config.keys` -> the names that the installed Dassl, and whoever extends it, has for it."""
-    return {
-        "INPUT.TRANSFORMS": list(transforms.AVAI_CHOICES),
-        "INPUT.INTERPOLATION": list(transforms.INTERPOLATION_MODES),
-        "OPTIM.NAME": list(optimizer.AVAI_OPTIMS),
-        "OPTIM.LR_SCHEDULER": list(lr_scheduler.AVAI_SCHEDS),
-        "TEST.EVALUATOR": EVALUATOR_REGISTRY.registered_names(),
-    }
+    lists = {
+        "INPUT.TRANSFORMS": (transforms, "AVAI_CHOICES"),
+        "INPUT.INTERPOLATION": (transforms, "INTERPOLATION_MODES"),
+        "OPTIM.NAME": (optimizer, "AVAI_OPTIMS"),
+        "OPTIM.LR_SCHEDULER": (lr_scheduler, "AVAI_SCHEDS"),
+    }  # names that another version of Dassl may lack
+    found = {row: list(getattr(module, name)) for row, (module, name) in lists.items() if hasattr(module, name)}
+    return {**found, "TEST.EVALUATOR": EVALUATOR_REGISTRY.registered_names()}
 
 
 def absent_values(cfg: CfgNode) -> dict[str, Any]:

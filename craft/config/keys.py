@@ -189,8 +189,9 @@ def check(cfg: Mapping, defaults: Mapping, choices: Mapping[str, Iterable[str]] 
     flat, usual = dict(leaves(cfg)), dict(leaves(defaults))
     for key, value in flat.items():
         rule, like = rule_of(key), usual.get(key)
-        if choices and row(key) in choices:
-            rule = dataclasses.replace(rule, choices=tuple(choices[row(key)]))
+        names = (choices or {}).get(row(key) or "")
+        if names is not None:
+            rule = dataclasses.replace(rule, choices=tuple(names))
         if value != like and not rule.allows(value, like):  # somebody's default may be infinite
             raise UserError(f"{key} is {rule.complaint(value, like)}")
     for complaint in _together(flat):
@@ -208,7 +209,7 @@ def _together(flat: Mapping[str, Any]) -> Iterator[str]:
     for key, value in flat.items():
         head, found, tower = key.partition(".N_CTX_")
         depth = flat.get(f"{head}.PROMPT_DEPTH_{tower}", 1)
-        if found and value == 0 and depth > 0:
+        if found and value == 0 and depth != 0:
             yield f"{key} is 0, but PROMPT_DEPTH_{tower} {depth} asks for prompts in that tower; set it to 1 or more"
 
 

@@ -14,8 +14,8 @@ import reprlib
 from dataclasses import dataclass
 from typing import Any
 
-NOUNS = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
-SEVERAL = {bool: "times True or False", int: "whole numbers", float: "numbers", str: "texts", None: "values"}
+NOUNS: dict[type, str] = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
+SEVERAL: dict[type | None, str] = {int: "whole numbers", float: "numbers", str: "texts"}
 MANY = 8  # choices beyond which a close one is named instead of all
 
 
