@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         run(cfg, options, command)
         return 0
     mode, model = mode_and_model(cfg, options)
-    versions = {"dassl": f"{bundled.VERSION} ({bundled.WHICH})"}
+    versions = {"dassl": f"{bundled.version()} ({bundled.which()})"}
     with record.session(cfg.clone(), get_cfg(), command, mode, model, options.force, versions) as session:
         if session.done:
             print(f"Already done: {cfg.OUTPUT_DIR} (--force runs it again)")
