@@ -9,17 +9,21 @@ which worker processes inherit. So nothing that can be imported may lie here but
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import sys
 import warnings
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
 from craft.common.errors import UserError
 
 HERE = Path(__file__).resolve().parent
+
+_broken: set[str] = set()  # the files of installed packages that could not be mended
 
 
 def which() -> str:
@@ -44,26 +48,30 @@ class _Finder:
             return None
         wish = _wish()
         spec = None if wish == "bundled" else _find_upstream()
-        if spec is not None:
+        if spec and spec.loader:
             spec.loader = _MendingLoader(spec.loader)
             return spec
         if wish == "upstream":
             raise UserError("CRAFT_DASSL=upstream, but no Dassl is installed; install it or unset CRAFT_DASSL")
-        return _find_ours()
+        _leave_path()
+        sys.path.insert(0, str(HERE))  # in front of everything, so that worker processes find it before an upstream
+        return PathFinder.find_spec("dassl", [str(HERE)])
 
 
-class _MendingLoader:
+class _MendingLoader(Loader):
     """Loads upstream's package by its own loader, then mends it."""
 
-    def __init__(self, loader):
+    def __init__(self, loader: Loader):
         self.loader = loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__.loader = module.__loader__ = self.loader  # whoever asks for its source or files asks this one
-        _mend(module, lambda: self.loader.exec_module(module))
+        module.__loader__ = self.loader  # whoever asks for its source or files asks this one
+        if module.__spec__:
+            module.__spec__.loader = self.loader
+        _mend(str(module.__file__), lambda: self.loader.exec_module(module))
 
 
 def _wish() -> str:
@@ -86,37 +94,37 @@ def _find_upstream() -> ModuleSpec | None:
         find = None if isinstance(finder, _Finder) else getattr(finder, "find_spec", None)
         spec = find and find("dassl", path)
         # A folder without __init__.py (no origin) is somebody's directory, not a package.
-        if spec and spec.origin is not None and not _is_ours(spec):
+        if spec and spec.origin is not None and spec.origin not in _broken and not _is_ours(spec):
             return spec
     return None
-
-
-def _find_ours() -> ModuleSpec:
-    _leave_path()
-    sys.path.insert(0, str(HERE))  # in front of everything, so that worker processes find it before an upstream
-    return importlib.util.spec_from_file_location("dassl", HERE / "dassl" / "__init__.py")
 
 
 def _leave_path() -> None:
     sys.path[:] = [entry for entry in sys.path if entry != str(HERE)]
 
 
-def _mend(module: ModuleType, load=lambda: None) -> None:
-    """``load`` upstream's package and mend it; where that fails ours takes its place, unless CRAFT_DASSL insists."""
+def _mend(file: str, load: Callable[[], None] = lambda: None) -> None:
+    """``load`` upstream's package and mend it; where that fails ours takes its place, unless CRAFT_DASSL insists.
+
+    file: its ``__init__.py``.
+    """
     _leave_path()
-    where = Path(module.__file__).resolve().parent.parent
     try:
         load()
         importlib.import_module("craft.bundled.dassl.upstream").mend()
     except Exception as error:  # whatever an unknown version of somebody's package may raise
         _forget()
-        reason = f"Dassl in {where} cannot be imported ({error})"
+        reason = f"Dassl in {_folder(file)} cannot be imported ({error}); install what it lacks"
         if _wish() == "upstream":
-            raise UserError(f"{reason}; install what it lacks") from error
-        warnings.warn(f"{reason}; install what it lacks; using the bundled implementation", stacklevel=2)
-        spec = _find_ours()
-        ours = sys.modules["dassl"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(ours)
+            raise UserError(reason) from error
+        warnings.warn(f"{reason}; using the bundled implementation", stacklevel=2)
+        _broken.add(file)
+        importlib.import_module("dassl")  # an import that is under way ends with what it then finds in sys.modules
+
+
+def _folder(file: str) -> Path:
+    """Where an installed package lies, by its ``__init__.py``."""
+    return Path(file).resolve().parent.parent
 
 
 def _forget() -> None:
@@ -126,19 +134,19 @@ def _forget() -> None:
 
 def _settle(loaded: ModuleType) -> None:
     """The same decision where ``dassl`` was imported before this package."""
-    wish = _wish()
-    if _is_ours(loaded):
+    wish, file = _wish(), getattr(loaded, "__file__", None)
+    if file is None:
+        _forget()  # a folder, not a package
+    elif _is_ours(loaded):
         if wish == "upstream":
             raise UserError("CRAFT_DASSL=upstream, but the bundled dassl is imported already; import craft before it")
-    elif getattr(loaded, "__file__", None) is None:
-        _forget()  # a folder, not a package
     elif wish == "bundled":
-        where = Path(loaded.__file__).resolve().parent.parent
+        where = _folder(file)
         raise UserError(f"CRAFT_DASSL=bundled, but Dassl in {where} is imported already; import craft before it")
     else:
-        _mend(loaded)
+        _mend(file)
 
 
+sys.meta_path.insert(0, _Finder())
 if "dassl" in sys.modules:
     _settle(sys.modules["dassl"])
-sys.meta_path.insert(0, _Finder())
