@@ -23,17 +23,17 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 from dassl.engine import TRAINER_REGISTRY, TrainerX, build_trainer
 from dassl.optim import build_lr_scheduler, build_optimizer
-from dassl.utils import setup_logger
+from dassl.utils import set_random_seed, setup_logger
 
 
 @DATASET_REGISTRY.register()
-class Greys(DatasetBase):
+class Colours(DatasetBase):
     def __init__(self, cfg):
         items = []
         for i in range(8):
             path = os.path.join(folder, f"{i}.png")
-            Image.new("L", (8, 8), 200 * (i % 2)).save(path)
-            items.append(Datum(impath=path, label=i % 2, classname=("dark", "light")[i % 2]))
+            Image.new("RGB", (8, 8), ("red", "blue")[i % 2]).save(path)
+            items.append(Datum(impath=path, label=i % 2, classname=("red", "blue")[i % 2]))
         super().__init__(train_x=items, test=items)
 
 
@@ -53,10 +53,11 @@ class Linear(TrainerX):
 
 
 cfg = get_cfg_default()
-cfg.merge_from_list(["DATASET.NAME", "Greys", "TRAINER.NAME", "Linear", "USE_CUDA", False, "OPTIM.MAX_EPOCH", 1])
+cfg.merge_from_list(["DATASET.NAME", "Colours", "TRAINER.NAME", "Linear", "USE_CUDA", False, "OPTIM.MAX_EPOCH", 1])
 cfg.merge_from_list(["OUTPUT_DIR", os.path.join(folder, "run"), "DATALOADER.NUM_WORKERS", 0, "OPTIM.LR", 0.1])
 cfg.merge_from_list(["INPUT.SIZE", (8, 8), "INPUT.TRANSFORMS", (), "DATALOADER.TRAIN_X.BATCH_SIZE", 2])
 setup_logger(cfg.OUTPUT_DIR)
+set_random_seed(1)
 build_trainer(cfg).train()
 try:
     TRAINER_REGISTRY.get("Linaer")
