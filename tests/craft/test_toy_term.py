@@ -116,3 +116,15 @@ def test_table_report_and_figure_show_it(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(style.plt, "close", lambda f: titles.append([a.get_title() for a in f.axes]) or close(f))
     assert numbers.loss_curves(found, tmp_path / "figures")
     assert titles == [["cross entropy", "spread"]]
+
+
+def test_the_benchmark_times_it_on_both_paths():
+    from craft.lab.bench import measure, plain
+
+    spec = {"backbone": "demo", "trainer": "CoOpCraft", "classes": 4, "batch": 3, "repeats": 1}
+    assert measure.check(spec)["losses"] <= measure.LOSSES
+    case = measure.Case.build(spec)
+    images, labels = case.images(3), case.labels(3)
+    path = plain.PlainPath(case.clip, case.learner, case.craft)
+    ours, theirs = (terms(images, labels)["spread"].item() for terms in (case.our_terms, path.terms))
+    assert ours == pytest.approx(theirs, rel=1e-4) and ours > 0
