@@ -11,9 +11,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
-import craft.bundled  # noqa: F401  (makes `import dassl` work)
-
-# isort: split
 import numpy as np
 import torch
 from dassl.data import DatasetWrapper

@@ -16,7 +16,8 @@ from yacs.config import CfgNode
 from craft.clip import Backbone, TextPrompts, TokenTable, VisionPrompts, load_backbone, register_backbone, resolution
 from craft.clip import load as loading
 from craft.common.errors import UserError
-from craft.terms import DEFAULTS, CraftTerms
+from craft.objective import CraftTerms, Step
+from craft.terms import defaults
 from craft.trainers.structures import STRUCTURES
 from tests.runs import metrics, run
 
@@ -143,10 +144,10 @@ def test_every_structure_learns_on_it(host, toy):
     settings = {key: 2 for key in host.defaults if key.startswith(("PROMPT_DEPTH", "N_CTX"))}
     node = CfgNode(host.defaults | settings)
     learner = host.load()(toy, NAMES, node, "a photo of the digit {}.").train()
-    craft = CraftTerms(CfgNode(dict(DEFAULTS)), learner, torch.randn(3, toy.embed_dim), torch.arange(3))
+    craft = CraftTerms(CfgNode(defaults()), learner, torch.randn(3, toy.embed_dim), torch.arange(3))
     images, labels = torch.randn(4, 3, SIZE, SIZE), torch.tensor([0, 1, 1, 2])
     out = learner(images)
-    terms = learner.loss_terms(out, images, labels) | craft.alignment(out, labels)
+    terms = learner.loss_terms(out, images, labels) | craft(Step(out, labels))
     sum(terms.values()).backward()
     for name, parameter in learner.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
