@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch.nn.functional as F
 from torch import Tensor
 from yacs.config import CfgNode
@@ -12,24 +10,7 @@ from craft import losses
 from craft.clip import encode_text
 from craft.prompts.context import text_table
 from craft.prompts.learner import Features, PromptLearner
-from craft.terms import TERMS
-
-
-@dataclass
-class Step:
-    """What the terms read of one training step.
-
-    out: features of the labelled batch; labels: (B,). target: features of an unlabelled batch of the target domain,
-    where the run has one. groups: (B,) the group of each labelled sample, and pairs: (P, 2) the groups to compare,
-    where groups are compared. All on one device.
-    """
-
-    out: Features
-    labels: Tensor
-    target: Features | None = None
-    groups: Tensor | None = None
-    pairs: Tensor | None = None
-    kept: dict[str, Tensor] = field(default_factory=dict)  # what several terms share, computed once
+from craft.terms import TERMS, Step
 
 
 class CraftTerms:

@@ -7,20 +7,56 @@ report, figures and benchmark. Adding one takes a subclass of `Term` and one cal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from craft.common.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from craft.objective import CraftTerms, Step
+    from craft.prompts.learner import Features, PromptLearner
 
 #: what more than one term reads, and what does not belong to a term
 SHARED = {
     "ANCHORS_PER_CLASS": 1,  # K of k-means
     "BATCH_TEXT": "learned",  # v_i: learned (the class prompt), or template (hand-written, under deep prompts: release)
 }
+
+
+@dataclass
+class Step:
+    """What the terms read of one training step.
+
+    out: features of the labelled batch; labels: (B,). target: features of an unlabelled batch of the target domain,
+    where the run has one. groups: (B,) the group of each labelled sample, and pairs: (P, 2) the groups to compare,
+    where groups are compared. All on one device.
+    """
+
+    out: Features
+    labels: Tensor
+    target: Features | None = None
+    groups: Tensor | None = None
+    pairs: Tensor | None = None
+    kept: dict[str, Tensor] = field(default_factory=dict)  # what several terms share, computed once
+
+
+class Context(Protocol):
+    """What a term is computed from beside the step; `craft.objective.CraftTerms` is it."""
+
+    node: Any
+    learner: PromptLearner
+    #: whether gradients reach v_i, the texts of a batch
+    moves_text: bool
+
+    def batch_text(self, step: Step) -> Tensor:
+        """(B, e): v_i of every sample, see BATCH_TEXT."""
+
+    def static_anchors(self) -> tuple[Tensor, Tensor]:
+        """(A, e) normalised static image anchors and their (A,) labels."""
+
+    def relative(self, out: Features) -> Tensor:
+        """r(u) of a batch, over the anchors that MMD_ANCHORS names."""
 
 
 class Term:
@@ -45,11 +81,11 @@ class Term:
         """Whether it reads static image anchors under these settings, its weight aside."""
         return False
 
-    def no_gradient(self, craft: CraftTerms) -> str:
+    def no_gradient(self, craft: Context) -> str:
         """Why it has no gradient for this learner under these settings; empty where it has one."""
         return ""
 
-    def compute(self, craft: CraftTerms, step: Step) -> Tensor:
+    def compute(self, craft: Context, step: Step) -> Tensor:
         """() its value for one step, without its weight."""
         raise NotImplementedError
 
@@ -62,10 +98,10 @@ class StaticTerm(Term):
     def needs_anchors(self, node) -> bool:
         return True
 
-    def no_gradient(self, craft: CraftTerms) -> str:
+    def no_gradient(self, craft: Context) -> str:
         return "" if craft.moves_text else "nothing is learned in the texts that it moves, so it has no gradient"
 
-    def compute(self, craft: CraftTerms, step: Step) -> Tensor:
+    def compute(self, craft: Context, step: Step) -> Tensor:
         from craft.losses import static_loss
 
         out, text = step.out, craft.batch_text(step)
@@ -81,11 +117,11 @@ class StochasticTerm(Term):
         "SYMMETRIC": True,  # both ways
     }
 
-    def no_gradient(self, craft: CraftTerms) -> str:
+    def no_gradient(self, craft: Context) -> str:
         learns = craft.moves_text or craft.learner.learns_vision
         return "" if learns else "neither the images nor the texts that it aligns are learned, so it has no gradient"
 
-    def compute(self, craft: CraftTerms, step: Step) -> Tensor:
+    def compute(self, craft: Context, step: Step) -> Tensor:
         from craft.losses import stochastic_loss
 
         node, out = craft.node, step.out
@@ -118,12 +154,12 @@ class MMDTerm(Term):
     def needs_anchors(self, node) -> bool:
         return node.MMD_ANCHORS != "text"
 
-    def no_gradient(self, craft: CraftTerms) -> str:
+    def no_gradient(self, craft: Context) -> str:
         if craft.node.MMD_ANCHORS == "image" and not craft.learner.learns_vision:
             return "images and image anchors are both frozen, so it has no gradient"
         return ""
 
-    def compute(self, craft: CraftTerms, step: Step) -> Tensor:
+    def compute(self, craft: Context, step: Step) -> Tensor:
         from craft.losses import mmd_loss
         from craft.mmd import grouped_mmd
 
