@@ -166,6 +166,7 @@ class MMDTerm(Term):
         node = craft.node
         kernel = node.MMD_VARIANCES, node.MMD_MULTIPLES, node.MMD_UNBIASED
         if step.target is None:
+            assert step.groups is not None and step.pairs is not None, "a step with neither a target nor groups"
             return grouped_mmd(craft.relative(step.out), step.groups, step.pairs, *kernel)
         return mmd_loss(craft.relative(step.out), craft.relative(step.target), *kernel, node.MMD_NORMALIZE)
 

@@ -11,4 +11,4 @@ source scripts/layout.sh
 [ $# -gt 0 ] || set -- build --quiet
 action="$1"
 shift
-CRAFT_LAYOUT="$layout" "$PYTHON" -m mkdocs "$action" --strict "$@"
+"$PYTHON" -m mkdocs "$action" --strict "$@"

@@ -1,9 +1,10 @@
-# Shared by types.sh and docs.sh, which `source` it: lays the rooms out by links as pip would install them, because type
-# checkers and documentation tools do not follow a package's path. Leaves the folder, which goes with the script, in $layout.
+# Sourced by scripts whose tools read code without running it: lays craft/ and the folders that are parts of it out by links
+# as pip would install them, in .layout/, and sets CRAFT_LAYOUT to that folder.
 
-layout="$(mktemp -d)"
-trap 'rm -rf "$layout"' EXIT
-mkdir "$layout/craft"
-for path in "$PWD"/craft/* "$PWD"/anchors "$PWD"/bundled "$PWD"/datasets "$PWD"/lab "$PWD"/trainers; do
-    ln -s "$path" "$layout/craft/"
+CRAFT_LAYOUT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.layout"
+rm -rf "$CRAFT_LAYOUT"
+mkdir -p "$CRAFT_LAYOUT/craft"
+for path in craft/* anchors bundled configs datasets lab trainers; do
+    ln -s "../../$path" "$CRAFT_LAYOUT/craft/"
 done
+export CRAFT_LAYOUT

@@ -5,6 +5,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/layout.sh
 status=0
-MYPYPATH="$layout" "${PYTHON:-python}" -m mypy --config-file pyproject.toml --cache-dir .mypy_cache "$@" |
-    sed "s#.*$(basename "$layout")/craft/##" || status=$?
+MYPYPATH="$CRAFT_LAYOUT" "${PYTHON:-python}" -m mypy --config-file pyproject.toml --cache-dir .mypy_cache "$@" |
+    sed -E 's#^(.*/)?\.layout/craft/##' || status=$?
 exit "$status"

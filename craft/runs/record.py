@@ -29,7 +29,7 @@ from craft.runs import identity
 try:
     import fcntl
 except ImportError:  # Windows: without locks, a running run looks like an interrupted one
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 RECORD, LOCK, STATE, METRICS = "run.json", ".run.lock", "state.pth.tar", "metrics.json"
 
@@ -282,7 +282,7 @@ def session(
         if todo == "done":
             yield Session(folder, todo, previous, force)
             return
-        record = {
+        record: dict[str, Any] = {
             "state": "started",
             "mode": mode,
             "epoch": 0,

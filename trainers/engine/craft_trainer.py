@@ -102,7 +102,8 @@ class CraftOODTrainer(CraftTrainer, TrainerXU):
                 f"{type(self).__name__} needs unlabelled target images, and {self.cfg.DATASET.NAME} has none here: set "
                 "DATASET.TARGET_DOMAINS on a data set with domains, or use DigitsShift or ImageNetOOD"
             )
-        sizes = [min(loader.batch_size, len(loader.dataset)) for loader in (self.train_loader_x, self.train_loader_u)]
+        loaders = self.train_loader_x, self.train_loader_u
+        sizes = [min(loader.batch_size, len(loader.dataset.data_source)) for loader in loaders]
         if self.cfg.TRAINER.CRAFT.MMD_UNBIASED and min(sizes) < 2:
             raise UserError(
                 f"TRAINER.CRAFT.MMD_UNBIASED needs two images of each domain in a batch, here are {sizes[0]} and "

@@ -11,10 +11,11 @@ class EpochHooks:
     They are called behind the trainer's own ``after_epoch``, when checkpoint and state of the epoch are on disk.
     """
 
+    epoch: int
     epoch_hooks: tuple[Callable[[int], None], ...] = ()
 
     def after_epoch(self) -> None:
-        super().after_epoch()
+        super().after_epoch()  # type: ignore[misc]  # of the trainer that stands behind it
         for hook in self.epoch_hooks:
             hook(self.epoch + 1)
 

@@ -7,8 +7,10 @@ its `PromptLearner`; what is particular to Craft in `craft_trainer`.
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
+from typing import Any
 
 import torch
 from clip.model import convert_weights
@@ -27,6 +29,7 @@ from craft.runs import checkpoints
 from craft.trainers.engine.evaluation import Evaluation
 from craft.trainers.engine.group_evaluator import check_selection, choose_evaluator
 from craft.trainers.engine.run_log import RunLog
+from craft.trainers.structures import Structure
 
 PRECISIONS = ("fp32", "fp16", "amp", "amp_bf16")
 MODEL = "prompt_learner"  # the name under which Dassl knows the model, and its folder in the output
@@ -35,7 +38,9 @@ MODEL = "prompt_learner"  # the name under which Dassl knows the model, and its 
 class PromptTrainer(TrainerX):
     """Trains one prompt structure; `structure` (set by `craft.trainers.engine.variants.enter`) says which."""
 
-    structure = None
+    structure: Structure
+    best_result: float
+    optim: Any  # Dassl builds what OPTIM.NAME says; None where nothing is learned
     #: whether a step reads an unlabelled batch beside the labelled one
     uses_unlabelled = False
 
@@ -145,7 +150,7 @@ class PromptTrainer(TrainerX):
         """One optimiser step. Returns the detached terms and their sum ``loss``; nothing is copied to the host."""
         with torch.autocast(**self.autocast):
             terms = self.batch_terms(*batches)
-            loss = sum(terms.values())
+            loss = functools.reduce(torch.add, terms.values())
         self.optim.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optim)
@@ -184,7 +189,7 @@ class PromptTrainer(TrainerX):
         if self.cfg.TEST.FINAL_MODEL == "best_val" and self.model.learns_vision:  # else their features are kept
             loaders.append(self.val_loader)
         images, size = keep_decoded(loaders, megabytes)
-        total = sum(len(loader.dataset) for loader in loaders if loader)
+        total = sum(len(loader.dataset.data_source) for loader in loaders if loader is not None)
         if megabytes:
             print(f"Decoded images in memory: {images} of {total}, {size / 2**20:.0f} MiB of {megabytes}")
 
