@@ -11,4 +11,4 @@ source scripts/layout.sh
 [ $# -gt 0 ] || set -- build --quiet
 action="$1"
 shift
-"$PYTHON" -m mkdocs "$action" --strict "$@"
+NO_MKDOCS_2_WARNING=1 "$PYTHON" -m mkdocs "$action" --strict "$@"
