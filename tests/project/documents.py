@@ -128,7 +128,7 @@ def functions() -> list[tuple[str, str]]:
     for page in PAGES:
         for cell in re.split(r"[|\n]", _prose(page.read_text(encoding="utf-8"))):
             for part in re.split(r"; ", cell):
-                for group in re.finditer(r"`([\w/]+\.py)`(?::| \(|,) ?((?:`\w+`(?:, )?)+)", part):
+                for group in re.finditer(r"`([\w/]+\.py)`(?::| \(|,) ?((?:`\w+`(?:, )?)+)(?! in| of)", part):
                     if PATH.match(group[1]):
                         found += [(group[1], name) for name in re.findall(r"`(\w+)`", group[2])]
                 for group in re.finditer(r"`(\w+)` (?:in|of) `([\w/]+\.py)`", part):
