@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from craft.common.errors import UserError, nearest
-from craft.datasets import listing
+from craft.datasets.annotations import read_lines
 
 
 def class_names(keys: Sequence[str], file: str, folder: Path) -> dict[str, str]:
@@ -62,7 +62,7 @@ def _entries(path: Path) -> Iterator[tuple[str, str, str]]:
         for key, name in content:
             yield f"{path}, {key!r}", key, name
         return
-    for number, line in listing.read_lines(path):
+    for number, line in read_lines(path):
         key, mark, name = line.partition("\t" if "\t" in line else ",")
         if not mark or not name.strip():
             raise UserError(f"{path}, line {number}: expected a folder, a tab or comma, and a name; found {line!r}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from craft.common.errors import UserError, unknown
-from craft.datasets import splits
-from craft.datasets.base import Item, Split
+from craft.datasets.few_shot import draw
+from craft.datasets.splits import Item, Split
 
 
 def choose_domains(name: str, split: Split, domains: Sequence[str], cfg, rng) -> Split:
@@ -50,7 +50,7 @@ def choose_domains(name: str, split: Split, domains: Sequence[str], cfg, rng) ->
     test = of(split.test, target, "test")
     if cfg.DATASET.UNLABELED == "release":
         shots = cfg.DATASET.NUM_SHOTS
-        unlabelled = splits.draw(test, shots, rng, lambda item: item.label) if shots >= 1 else test
+        unlabelled = draw(test, shots, rng, lambda item: item.label) if shots >= 1 else test
         how = "from the test images, balanced by their labels (transductive, as Craft's release)"
     elif cfg.DATASET.UNLABELED == "train":
         unlabelled = of(split.train, target, "training")

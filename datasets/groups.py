@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from craft.common.errors import UserError
-from craft.datasets.base import Item, PromptDataset, Split
+from craft.datasets.prompt_dataset import PromptDataset
+from craft.datasets.splits import Item, Split
 
 
 class GroupDataset(PromptDataset):

@@ -10,6 +10,9 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import craft.bundled  # noqa: F401  (makes `import dassl` work)
+
+# isort: split
 import numpy as np
 import torch
 from dassl.data import DatasetWrapper

@@ -1,16 +1,16 @@
-"""Looking at the disk: sorted listings that never take a stray file for an image or a class, and annotation files
-whose faults are named by file and line."""
+"""Looking at the disk: sorted listings that never take a stray file for an image or a class."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from craft.common.errors import UserError
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
+FRESH_NS = 2_000_000_000  # a folder changed this shortly before it was listed may change again without a new mtime
 
 
 def is_image(name: str) -> bool:
@@ -80,25 +80,34 @@ def missing(folder: str | os.PathLike, paths: Iterable[str]) -> list[str]:
     return list(gone)
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, line without surrounding blanks) of every line that is not empty, of a UTF-8 file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            yield number, line.strip()
+def class_folders(dataset, relative: str) -> dict[str, list[str]]:
+    """{class folder: sorted image names} of a folder of class folders, e.g. ``images/train`` of ImageNet.
 
+    Kept in ``listing-images-train.json`` with every class folder's time of change; a folder whose time differs is
+    listed again, so one look per folder replaces one per image. Raises UserError for a class folder without images.
+    """
+    base = dataset.folder / relative
+    cache = f"listing-{relative.replace('/', '-')}.json"
+    now = time.time_ns()
+    times = {name: (base / name).stat().st_mtime_ns for name in subfolders(base)}
 
-def read_mat(path: Path, variable: str) -> Any:
-    """A variable of a MATLAB file; UserError where the file is damaged or lacks it."""
-    from scipy.io import loadmat
+    def accept(content: dict) -> dict[str, list]:
+        for name, (changed, images) in content["folders"].items():
+            if not isinstance(changed, int) or not all(isinstance(i, str) and is_image(i) for i in images):
+                raise ValueError(f"damaged at {name}")
+        return content["folders"]
 
-    try:
-        content = loadmat(path)
-    except Exception as error:  # scipy raises whatever the damage leads to
-        raise UserError(f"cannot read {path} as a MATLAB file ({error}); fetch it again") from error
-    if variable not in content:
-        raise UserError(f"{path} holds no variable {variable!r}; fetch it again")
-    return content[variable]
+    kept = dataset.caches.load(cache, accept, "listing the folders again") or {}
+    result, fresh = {}, 0
+    for name, changed in times.items():
+        if name in kept and kept[name][0] == changed and kept[name][1]:
+            result[name] = kept[name][1]
+        else:
+            result[name] = class_images(base / name)
+            fresh += 1
+    if fresh or kept.keys() - times.keys():
+        settled = {n: [times[n], images] for n, images in result.items() if now - times[n] > FRESH_NS}
+        if settled != kept:
+            dataset.caches.save(cache, {"folders": settled})
+        print(f"Listed {fresh} of {len(times)} class folders in {base}")
+    return result

@@ -1,21 +1,16 @@
-"""Splits: reading and writing the json files that CoOp's data guide calls ``split_zhou_*.json``, making a split where
-there is none, drawing shots, and taking base or new classes. Every random choice is made in the order in which CoOp's
-readers make it, from one stream that the caller hands in, so that the same seed gives the same images."""
+"""What a split is, and the ways to make one where a data set brings none. Random choices are made in the order in which
+CoOp's readers make them, from one stream that the caller hands in, so that the same seed gives the same images."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import os
-import posixpath
-import uuid
+import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from craft.common.errors import UserError
-from craft.common.files import read_json, write_json
+
+HASH_SEED = 2024  # of ``split_by_hash``: another one would give everybody another split
 
 
 class Item(NamedTuple):
@@ -52,74 +47,6 @@ class Split:
         """The parts that exist, by name."""
         named = {"train": self.train, "val": self.val, "test": self.test, "train_u": self.train_u}
         return {name: items for name, items in named.items() if items is not None}
-
-
-# -- split files -----------------------------------------------------------------
-
-
-def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
-    """The split in a ``split_zhou_*.json`` and one phrase that says who made it.
-
-    The file maps "train", "val" and "test" to lists of [image path relative to ``image_dir``, label, class name].
-    Raises UserError that names the file and the entry at fault.
-    """
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is not a split file: it should map train, val and test to lists; fetch it again")
-    parts = {}
-    for part in ("train", "val", "test"):
-        if not isinstance(content.get(part), list):
-            raise UserError(f"{path} has no list {part!r}; fetch it again")
-        parts[part] = [_entry(path, f"{part}[{index}]", entry, image_dir) for index, entry in enumerate(content[part])]
-    shared = {item.path for item in parts["train"]} & {item.path for item in parts["test"]}
-    if shared:
-        print(f"Warning: {len(shared)} image(s) of {path} are in train and in test, e.g. {min(shared)}")
-    maker = content.get("made_by")
-    if isinstance(maker, dict) and "seed" in maker:
-        who = f"made here by an earlier run with {seed_phrase(maker['seed'])}"
-    else:
-        who = "no maker recorded in it: the published split, or one that CoOp's reader made"
-    return Split(**parts, origin=path.name), who
-
-
-def _entry(path: Path, where: str, entry, image_dir: str) -> Item:
-    try:
-        name, label, classname = entry
-        label = int(label)
-    except (TypeError, ValueError):
-        raise UserError(f"{path}: {where} is {entry!r}, not [image path, label, class name]") from None
-    if not isinstance(name, str) or not isinstance(classname, str):
-        raise UserError(f"{path}: {where} is {entry!r}, not [image path, label, class name]")
-    if label < 0:
-        raise UserError(f"{path}: {where} has the label {label}; labels start at 0")
-    full = posixpath.normpath(posixpath.join(image_dir, name)) if image_dir else posixpath.normpath(name)
-    if full.startswith(("/", "../")) or (image_dir and not full.startswith(image_dir + "/")):
-        raise UserError(f"{path}: {where} names {name!r}, which lies outside {image_dir or 'the data set'}")
-    return Item(full, label, classname)
-
-
-def publish_split(path: Path, split: Split, image_dir: str, seed: int) -> bool:
-    """Write a split that was made here, unless another process has just written one: then False, and theirs counts.
-
-    Raises UserError where the folder cannot be written.
-    """
-    prefix = f"{image_dir}/" if image_dir else ""
-    content: dict = {
-        part: [[item.path.removeprefix(prefix), item.label, item.classname] for item in split.parts()[part]]
-        for part in ("train", "val", "test")
-    }
-    content["made_by"] = {"seed": seed, "note": "made by a reader because no published split was there"}
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    write_json(scratch, content, indent=None)
-    try:
-        os.link(scratch, path)  # unlike a rename, fails where the name is taken
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without hard links
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-    return True
 
 
 def seed_phrase(seed: int) -> str:
@@ -167,7 +94,24 @@ def split_trainval(items: list[Item], rng, p_val=0.2) -> tuple[list[Item], list[
     return train, val
 
 
-# -- shots and classes -------------------------------------------------------------
+def split_by_hash(items: list[Item]) -> Split:
+    """50 % train, 20 % val, 30 % test of every class, domain and group, by SHA-256 of the path.
+
+    A class of two images has one for training and one for testing; of three and more, one at least in every part.
+    """
+    parts: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
+    for members in grouped(items, lambda item: (item.label, item.domain, item.group)).values():
+        members = sorted(members, key=lambda i: hashlib.sha256(f"{HASH_SEED}:{i.path}".encode()).digest())
+        count = len(members)
+        val = max(round(0.2 * count), 1 if count >= 3 else 0)
+        test = max(round(0.3 * count), 1 if count >= 2 else 0)
+        train = count - val - test
+        parts["train"] += members[:train]
+        parts["val"] += members[train : train + val]
+        parts["test"] += members[train + val :]
+    for members in parts.values():
+        members.sort(key=lambda item: (item.label, item.path))
+    return Split(parts["train"], parts["val"] or None, parts["test"])
 
 
 def grouped(items: list[Item], key: Callable[[Item], Hashable]) -> dict[Hashable, list[Item]]:
@@ -176,41 +120,3 @@ def grouped(items: list[Item], key: Callable[[Item], Hashable]) -> dict[Hashable
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups
-
-
-def draw(items: list[Item], shots: int, rng, key: Callable[[Item], Hashable]) -> list[Item]:
-    """``shots`` items of every key, without repetition; a key with fewer gives all it has."""
-    drawn = []
-    for members in grouped(items, key).values():
-        drawn += rng.sample(members, shots) if len(members) >= shots else members
-    return drawn
-
-
-def take_classes(split: Split, subset: str) -> Split:
-    """All classes, or the first half of the labels (``base``, rounded up), or the rest (``new``), renumbered from 0.
-
-    The labels of train decide which half a class is in. Lists that are one object stay one object.
-    """
-    if subset not in ("all", "base", "new"):
-        raise UserError(f"DATASET.SUBSAMPLE_CLASSES is {subset!r}; it can be all, base or new")
-    if subset == "all":
-        return split
-    labels = sorted({item.label for item in split.train})
-    middle = math.ceil(len(labels) / 2)
-    chosen = labels[:middle] if subset == "base" else labels[middle:]
-    if not chosen:
-        raise UserError("DATASET.SUBSAMPLE_CLASSES is 'new', but with one class there is no second half")
-    renumbered = {label: number for number, label in enumerate(chosen)}
-    print(f"Taking the {len(chosen)} {subset} classes of {len(labels)}")
-    taken: dict[int, list[Item]] = {}
-
-    def take(items: list[Item] | None) -> list[Item] | None:
-        if items is None:
-            return None
-        if id(items) not in taken:
-            taken[id(items)] = [i._replace(label=renumbered[i.label]) for i in items if i.label in renumbered]
-        return taken[id(items)]
-
-    return dataclasses.replace(
-        split, train=take(split.train), val=take(split.val), test=take(split.test), train_u=take(split.train_u)
-    )

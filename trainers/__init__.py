@@ -12,11 +12,12 @@ from craft.trainers.structures import STRUCTURES, Structure, register
 def enter_into_dassl() -> None:
     """Enter the trainers of all registered structures, and this project's data sets, into Dassl's registries.
 
-    May be called again after `register`; what is entered already stays as it is.
+    May be called again after `register` or `register_reader`; what is entered already stays as it is.
     """
-    import craft.datasets  # noqa: F401  (its import registers the readers)
+    from craft import datasets
     from craft.trainers.engine.variants import enter
 
+    datasets.enter_into_dassl()
     for structure in STRUCTURES.values():
         enter(structure)
 

@@ -77,6 +77,7 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
         cfg.SEED = options.seed
     merge_options(cfg, options.opts)
     check_trainer(cfg.TRAINER.NAME)
+    datasets.enter_into_dassl()
     if cfg.DATASET.NAME not in datasets.list_datasets():
         raise unknown("data set", cfg.DATASET.NAME, datasets.list_datasets())
     if structure and tuple(cfg.INPUT.SIZE) == (0, 0):

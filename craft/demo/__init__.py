@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-
-import numpy as np
-import torch
-from safetensors import SafetensorError, safe_open
+from typing import TYPE_CHECKING
 
 from craft.common.errors import UserError
+
+if TYPE_CHECKING:  # imported late below, so that the digits are known without them
+    import numpy as np
+    import torch
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 REBUILD = "python -m craft.demo.train"
@@ -39,11 +40,15 @@ def untrained_tokens(width: int, seed: int) -> np.ndarray:
 
     Drawn by numpy's legacy generator, whose stream is frozen for good; torch's and ``Generator``'s may change.
     """
+    import numpy as np
+
     draw = np.random.RandomState(seed).standard_normal((VOCABULARY, width))
     return (draw * TOKEN_STD).astype(np.float32)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -73,6 +78,8 @@ def state_dict(path: Path | None = None) -> dict[str, torch.Tensor]:
     again from the seed in its header, exactly as training drew them. Raises UserError where the file (``path``,
     default ``WEIGHTS``) is missing, truncated, or something else.
     """
+    import torch
+
     path = WEIGHTS if path is None else path
     header, stored = _read(path)
     try:

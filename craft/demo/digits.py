@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
+if TYPE_CHECKING:
+    import numpy as np
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TEMPLATE = "a photo of the digit {}."
@@ -21,7 +22,10 @@ SHARES = {"train": 0.4, "val": 0.2, "test": 0.4}
 @functools.cache
 def handwritten() -> tuple[np.ndarray, np.ndarray]:
     """``(images, labels)``: uint8 [1797, 32, 32], light strokes on black, and int64 [1797]."""
-    from sklearn.datasets import load_digits  # slow to import, and only needed when images are written
+    # Slow to import, and only needed when images are written: readers of digits are declared without them.
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_digits
 
     raw = load_digits()
     levels = np.round(raw.images * (255 / 16)).astype(np.uint8)

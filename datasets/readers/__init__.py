@@ -1,26 +1,7 @@
-"""Readers of published data sets, one a file. Importing this package registers all of them."""
+"""Readers of published data sets, one a file. Importing this package imports, and so registers, every file of it."""
 
-from craft.datasets.readers import (  # noqa: F401  (importing a reader registers it)
-    caltech101,
-    celeba,
-    digits,
-    digits_groups,
-    digits_shift,
-    dtd,
-    eurosat,
-    fgvc_aircraft,
-    food101,
-    image_folder,
-    imagenet,
-    imagenet_a,
-    imagenet_ood,
-    imagenet_r,
-    imagenet_sketch,
-    imagenetv2,
-    oxford_flowers,
-    oxford_pets,
-    stanford_cars,
-    sun397,
-    ucf101,
-    waterbirds,
-)
+import importlib
+import pkgutil
+
+for _file in sorted(pkgutil.iter_modules(__path__), key=lambda file: file.name):
+    importlib.import_module(f"{__name__}.{_file.name}")

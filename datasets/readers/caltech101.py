@@ -1,7 +1,6 @@
 """Caltech101."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Split
@@ -16,7 +15,7 @@ IGNORED = ("BACKGROUND_Google", "Faces_easy")  # clutter, and a second version o
 NAMES = {"airplanes": "airplane", "Faces": "face", "Leopards": "leopard", "Motorbikes": "motorbike"}
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class Caltech101(SplitFileDataset):
     """Objects of 100 categories, 31 to 800 images each, about 300 x 200 pixels.
 

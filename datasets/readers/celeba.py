@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError
-from craft.datasets.base import Item, Split
-from craft.datasets.csvs import choice, inside, read_csv
+from craft.datasets.annotations import choice, inside, read_csv, read_lines
 from craft.datasets.groups import GroupDataset
-from craft.datasets.listing import read_lines
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.splits import Item, Split
 
 TARGET, SPURIOUS = "Blond_Hair", "Male"
 SIGNS = {"-1": 0, "1": 1}
@@ -26,7 +24,7 @@ BUNDLE = Source(
 )
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class CelebA(GroupDataset):
     """Faces of celebrities; the class is whether the hair is blond, which goes with gender (6 % of blonds are men).
 

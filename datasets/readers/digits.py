@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dassl.data.datasets import DATASET_REGISTRY
-from PIL import Image
-
-from craft.datasets.base import Item, PromptDataset, Split
+from craft.datasets.generated import generated_folder
 from craft.datasets.listing import image_names
-from craft.datasets.readers.generated import generated_folder
+from craft.datasets.prompt_dataset import PromptDataset
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts
+from craft.datasets.splits import Item, Split
 from craft.demo.digits import NAMES, SHARES, SIZE, SPLIT_SEED, TEMPLATE, handwritten, partition
 
 
 def write_digits(folder: Path) -> None:
     """Write every digit as ``PART/NAME/INDEX.png``: a tree of split folders of class folders."""
+    from PIL import Image
+
     images, labels = handwritten()
     for part, indexes in partition(labels.tolist()).items():
         for index in indexes:
@@ -48,7 +49,7 @@ def digits_parts(folder: Path) -> dict[str, list[Item]]:
     }
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class Digits(PromptDataset):
     """Handwritten digits, zero to nine; the base classes are 0-4, the new ones 5-9.
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from dassl.data.datasets import DATASET_REGISTRY
-from PIL import Image
-
-from craft.datasets.base import Item, Split
+from craft.datasets.generated import generated_folder
 from craft.datasets.groups import GroupDataset
 from craft.datasets.listing import image_names
-from craft.datasets.readers.generated import generated_folder
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts
+from craft.datasets.splits import Item, Split
 from craft.demo.digits import SIZE, SPLIT_SEED, handwritten, partition
 
 CLASSES = ("even", "odd")
@@ -25,6 +22,9 @@ SIZES = {"train": (338, 18, 5, 102), "val": (88, 88, 25, 25), "test": (177, 177,
 
 def write_groups(folder: Path) -> None:
     """Write ``PART/CLASS/GROUND/INDEX.png``; every digit is used once at most."""
+    import numpy as np
+    from PIL import Image
+
     images, labels = handwritten()
     for part, indexes in partition(labels.tolist()).items():
         for label, classname in enumerate(CLASSES):
@@ -41,7 +41,7 @@ def write_groups(folder: Path) -> None:
                     Image.fromarray(np.rint(pixels).astype(np.uint8)).save(place / f"{index:04d}.png")
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class DigitsGroups(GroupDataset):
     """Even or odd handwritten digits on blue or red.
 

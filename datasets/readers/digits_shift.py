@@ -9,30 +9,25 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
-import numpy as np
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.files import digest_file
-from craft.datasets.base import Item, PromptDataset, Split
 from craft.datasets.domains import choose_domains
+from craft.datasets.generated import generated_folder
+from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.readers.digits import digits_parts, write_digits
-from craft.datasets.readers.generated import generated_folder
+from craft.datasets.registry import register_reader
+from craft.datasets.splits import Item, Split
 from craft.demo.digits import NAMES, SIZE, SPLIT_SEED, TEMPLATE
 
 PER_CLASS = {"train": 48, "val": 16, "test": 24}
 RENDERED, HANDWRITTEN = "rendered", "handwritten"
 
 
-def _glyphs():
-    """The glyph renderer of the demonstration backbone; imported late because it brings the fonts' reader along."""
-    from craft.demo import glyphs
-
-    return glyphs
-
-
 def write_rendered(folder: Path) -> None:
     """Write ``PART/NAME/INDEX.png`` for every part; a picture depends on its part, class and index alone."""
-    glyphs = _glyphs()
+    import numpy as np
+
+    from craft.demo import glyphs
+
     fonts = glyphs.fonts()
     # Every sixth font validates and another sixth tests: neighbours in the list are styles of one family.
     of_part = {"val": fonts[2::6], "test": fonts[5::6]}
@@ -49,13 +44,15 @@ def write_rendered(folder: Path) -> None:
 
 def shift_folder(root: str = "") -> Path:
     """Where the images of both domains are; they are written first if need be."""
+    from craft.demo import glyphs
+
     recipe = {
         "name": "DigitsShift",
         "version": 1,
         "size": SIZE,
         "split_seed": SPLIT_SEED,
         "per_class": PER_CLASS,
-        "renderer": digest_file(_glyphs().__file__),
+        "renderer": digest_file(glyphs.__file__),
     }
 
     def write(folder: Path) -> None:
@@ -65,7 +62,7 @@ def shift_folder(root: str = "") -> Path:
     return generated_folder("digits_shift", root, recipe, write)
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class DigitsShift(PromptDataset):
     """Two domains of the ten digits: rendered (480 train, 160 val, 240 test) and handwritten (719, 359, 719).
 

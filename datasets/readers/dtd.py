@@ -1,7 +1,6 @@
 """DescribableTextures (DTD)."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Split
@@ -15,7 +14,7 @@ ARCHIVE = Source(
 )
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class DescribableTextures(SplitFileDataset):
     """Textures of 47 kinds, 120 images each.
 

@@ -1,7 +1,6 @@
 """EuroSAT."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Split
@@ -26,7 +25,7 @@ NAMES = {
 }
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class EuroSAT(SplitFileDataset):
     """Sentinel-2 satellite images of 10 kinds of land use, 2,000 to 3,000 each.
 

@@ -1,10 +1,9 @@
 """FGVCAircraft."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError, nearest
-from craft.datasets import listing
-from craft.datasets.base import PromptDataset
+from craft.datasets.annotations import read_lines
+from craft.datasets.prompt_dataset import PromptDataset
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.splits import Item, Split
 
@@ -17,7 +16,7 @@ ARCHIVE = Source(
 )
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class FGVCAircraft(PromptDataset):
     """Aircraft of 100 variants, 100 images each.
 
@@ -39,7 +38,7 @@ class FGVCAircraft(PromptDataset):
     )
 
     def read(self) -> Split:
-        variants = [line for _, line in listing.read_lines(self.folder / "variants.txt")]
+        variants = [line for _, line in read_lines(self.folder / "variants.txt")]
         labels = {variant: label for label, variant in enumerate(variants)}
         parts = {part: self.read_list(f"images_variant_{part}.txt", labels) for part in ("train", "val", "test")}
         return Split(**parts, origin="images_variant_*.txt")
@@ -47,7 +46,7 @@ class FGVCAircraft(PromptDataset):
     def read_list(self, name: str, labels: dict[str, int]) -> list[Item]:
         """Items of a list: lines ``0034309 Boeing 707-320``, the variant may hold blanks."""
         items = []
-        for number, line in listing.read_lines(self.folder / name):
+        for number, line in read_lines(self.folder / name):
             stem, _, variant = line.partition(" ")
             if variant not in labels:
                 raise UserError(

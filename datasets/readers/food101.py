@@ -1,7 +1,6 @@
 """Food101."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Split
@@ -15,7 +14,7 @@ ARCHIVE = Source(
 )
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class Food101(SplitFileDataset):
     """Dishes of 101 kinds, 1,000 images each; the training images are noisy on purpose.
 

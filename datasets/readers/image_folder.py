@@ -8,30 +8,27 @@ names: the same in every run and on every machine, whatever the seed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError
 from craft.common.files import cache_dir, digest_json
 from craft.datasets import listing
-from craft.datasets.base import Item, PromptDataset, Split
+from craft.datasets.annotations import inside, read_csv
 from craft.datasets.classnames import class_names
-from craft.datasets.csvs import inside, read_csv
 from craft.datasets.domains import choose_domains
 from craft.datasets.groups import say_groups_drawn
-from craft.datasets.splits import grouped
+from craft.datasets.prompt_dataset import PromptDataset
+from craft.datasets.registry import register_reader
+from craft.datasets.splits import Item, Split, split_by_hash
 
 PARTS = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-SPLIT_SEED = 2024
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Found:
     part: str = ""
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class ImageFolder(PromptDataset):
     """Your own images: a folder (DATASET.ROOT, or DATASET.PATH below it) or a CSV (DATASET.PATH, or DATASET.ROOT).
 
@@ -125,26 +122,6 @@ class ImageFolder(PromptDataset):
 def _as_number(text: str) -> tuple[int, int, str]:
     """Sorts 2 before 10, and numbers before words."""
     return (0, int(text), text) if text.isdecimal() else (1, 0, text)
-
-
-def split_by_hash(items: list[Item]) -> Split:
-    """50 % train, 20 % val, 30 % test of every class, domain and group, by SHA-256 of the path.
-
-    A class of two images has one for training and one for testing; of three and more, one at least in every part.
-    """
-    parts: dict[str, list[Item]] = {"train": [], "val": [], "test": []}
-    for members in grouped(items, lambda item: (item.label, item.domain, item.group)).values():
-        members = sorted(members, key=lambda i: hashlib.sha256(f"{SPLIT_SEED}:{i.path}".encode()).digest())
-        count = len(members)
-        val = max(round(0.2 * count), 1 if count >= 3 else 0)
-        test = max(round(0.3 * count), 1 if count >= 2 else 0)
-        train = count - val - test
-        parts["train"] += members[:train]
-        parts["val"] += members[train : train + val]
-        parts["test"] += members[train + val :]
-    for members in parts.values():
-        members.sort(key=lambda item: (item.label, item.path))
-    return Split(parts["train"], parts["val"] or None, parts["test"])
 
 
 # -- folders ---------------------------------------------------------------------------

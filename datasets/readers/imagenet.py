@@ -1,17 +1,16 @@
 """ImageNet (ILSVRC 2012)."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError
 from craft.datasets import listing
 from craft.datasets.readers.imagenet_family import CLASSNAMES, ImageNetFamily
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.splits import Split
 
 ARCHIVE = Source(page="https://image-net.org/download.php")
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class ImageNet(ImageNetFamily):
     """Photographs of 1000 kinds of things.
 

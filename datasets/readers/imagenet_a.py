@@ -1,8 +1,7 @@
 """ImageNetA."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.datasets.readers.imagenet_family import CLASSNAMES, ImageNetVariant
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 
 ARCHIVE = Source(
@@ -13,7 +12,7 @@ ARCHIVE = Source(
 )
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class ImageNetA(ImageNetVariant):
     """Photographs that a ResNet-50 gets wrong, of 200 of ImageNet's classes.
 

@@ -8,8 +8,9 @@ import posixpath
 from pathlib import Path
 
 from craft.common.errors import UserError
-from craft.datasets import caches, listing
-from craft.datasets.base import PromptDataset
+from craft.datasets import listing
+from craft.datasets.annotations import read_lines
+from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.sources import DataFile, Source
 from craft.datasets.splits import Item, Split
 
@@ -22,7 +23,7 @@ def read_classnames(path: Path) -> dict[str, str]:
     Lines are ``n01440764 tench``. Raises UserError for a line without a name and for an id that occurs twice.
     """
     names: dict[str, str] = {}
-    for number, line in listing.read_lines(path):
+    for number, line in read_lines(path):
         wnid, _, name = line.partition(" ")
         if not name.strip():
             raise UserError(f"{path}, line {number}: {line!r} has no class name after the folder")
@@ -70,7 +71,7 @@ class ImageNetFamily(PromptDataset):
 
         Raises UserError for a folder that classnames.txt does not name, or that ``labels`` does not know.
         """
-        found = caches.listed(self, relative)
+        found = listing.class_folders(self, relative)
         unnamed = [folder for folder in found if folder not in self.names_by_wnid]
         if unnamed:
             raise UserError(

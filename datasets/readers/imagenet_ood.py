@@ -5,23 +5,24 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError, unknown
-from craft.datasets import splits
-from craft.datasets.base import Item, PromptDataset, Split
+from craft.datasets.base_new import take_classes
+from craft.datasets.few_shot import draw
+from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.readers.imagenet import ImageNet
 from craft.datasets.readers.imagenet_a import ImageNetA
 from craft.datasets.readers.imagenet_family import ImageNetFamily
 from craft.datasets.readers.imagenet_r import ImageNetR
 from craft.datasets.readers.imagenet_sketch import ImageNetSketch
 from craft.datasets.readers.imagenetv2 import ImageNetV2
+from craft.datasets.registry import register_reader
+from craft.datasets.splits import Item, Split
 
 SOURCE = "imagenet"
 TARGETS: dict[str, type[ImageNetFamily]] = {"v2": ImageNetV2, "sketch": ImageNetSketch, "a": ImageNetA, "r": ImageNetR}
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class ImageNetOOD(PromptDataset):
     """Domain shift from ImageNet to V2, Sketch, A or R, chosen by DATASET.TARGET_DOMAINS: v2, sketch, a or r.
 
@@ -49,29 +50,29 @@ class ImageNetOOD(PromptDataset):
         cfg.defrost()
         cfg.DATASET.SUBSAMPLE_CLASSES = "all"
         source, target = ImageNet(cfg), TARGETS[target_name](cfg)
+        labelled, shifted = source.load(), target.load()
         self.wnids = [wnid for wnid in source.wnids if wnid in set(target.wnids)]
         if not self.wnids:
             raise UserError(f"{self.name}: imagenet and {target_name} have no class in common; check their folders")
         labels = {wnid: label for label, wnid in enumerate(self.wnids)}
-        names = [source.lab2cname[source.wnids.index(wnid)] for wnid in self.wnids]
+        name_of = {source.wnids[item.label]: item.classname for item in labelled.train}
 
-        def matched(data: ImageNetFamily, items, domain: int) -> list[Item]:
+        def matched(reader: ImageNetFamily, items: list[Item], domain: int) -> list[Item]:
+            below = reader.folder.relative_to(self.folder).as_posix()
             chosen = []
             for item in items:
-                label = labels.get(data.wnids[item.label])
-                if label is not None:
-                    path = Path(item.impath).relative_to(self.folder).as_posix()
-                    chosen.append(Item(path, label, names[label], domain))
+                wnid = reader.wnids[item.label]
+                if wnid in labels:
+                    chosen.append(Item(f"{below}/{item.path}", labels[wnid], name_of[wnid], domain))
             return chosen
 
-        shifted = matched(target, target.test, 1)
-        train = matched(source, source.train_x, 0)
-        unlabelled, test = self.draw_unlabelled(shifted, len(train))
+        train = matched(source, labelled.train, 0)
+        unlabelled, test = self.draw_unlabelled(matched(target, shifted.test, 1), len(train))
         print(
             f"{self.name}: source imagenet, target {target_name}, {len(self.wnids)} classes in common, "
             f"{len(unlabelled)} unlabelled and {len(test)} test images of the target"
         )
-        val = matched(source, source.val, 0)
+        val = matched(source, labelled.val, 0)
         return Split(train, val, test, unlabelled, listed=True, origin=f"imagenet and {target_name}")
 
     def choose_target(self) -> str:
@@ -97,7 +98,7 @@ class ImageNetOOD(PromptDataset):
         rng = random.Random(f"unlabelled target images, seed {seed}") if seed >= 0 else random
         if node.UNLABELED == "release":
             shots = node.NUM_SHOTS
-            unlabelled = splits.draw(target, shots, rng, lambda item: item.label) if shots >= 1 else list(target)
+            unlabelled = draw(target, shots, rng, lambda item: item.label) if shots >= 1 else list(target)
             print(f"{self.name}: unlabelled images drawn per class from the test images (transductive, as the release)")
             return unlabelled, target
         if node.UNLABELED != "train":
@@ -114,7 +115,7 @@ class ImageNetOOD(PromptDataset):
 
     def finish(self, split: Split) -> Split:
         """The shots are drawn already, by the source's reader."""
-        half = splits.take_classes(split, self.cfg.DATASET.SUBSAMPLE_CLASSES)
+        half = take_classes(split, self.cfg.DATASET.SUBSAMPLE_CLASSES)
         middle = (len(self.wnids) + 1) // 2
         wnids = {"all": self.wnids, "base": self.wnids[:middle], "new": self.wnids[middle:]}
         self.wnids = wnids[self.cfg.DATASET.SUBSAMPLE_CLASSES]

@@ -1,8 +1,7 @@
 """ImageNetR."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.datasets.readers.imagenet_family import CLASSNAMES, ImageNetVariant
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 
 ARCHIVE = Source(
@@ -13,7 +12,7 @@ ARCHIVE = Source(
 )
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class ImageNetR(ImageNetVariant):
     """Paintings, cartoons, toys, sculptures and other renditions of 200 of ImageNet's classes.
 

@@ -1,8 +1,7 @@
 """ImageNetSketch."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.datasets.readers.imagenet_family import CLASSNAMES, ImageNetVariant
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 
 ARCHIVE = Source(
@@ -14,7 +13,7 @@ ARCHIVE = Source(
 )
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class ImageNetSketch(ImageNetVariant):
     """Black and white drawings of ImageNet's 1000 classes.
 

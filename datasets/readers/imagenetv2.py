@@ -1,10 +1,9 @@
 """ImageNetV2 (matched frequency)."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError
-from craft.datasets import caches
+from craft.datasets import listing
 from craft.datasets.readers.imagenet_family import CLASSNAMES, ImageNetVariant
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.splits import Item, Split
 
@@ -15,7 +14,7 @@ ARCHIVE = Source(
 )
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class ImageNetV2(ImageNetVariant):
     """A new test set for ImageNet's 1000 classes, collected as the first one was.
 
@@ -32,7 +31,7 @@ class ImageNetV2(ImageNetVariant):
 
     def read(self) -> Split:
         names = list(self.read_names().values())
-        found = caches.listed(self, self.image_dir)
+        found = listing.class_folders(self, self.image_dir)
         odd = [folder for folder in found if not folder.isdecimal() or int(folder) >= len(names)]
         if odd:
             raise UserError(

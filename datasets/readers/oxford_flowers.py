@@ -1,20 +1,19 @@
 """OxfordFlowers."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError
 from craft.common.files import read_json
-from craft.datasets import listing, splits
+from craft.datasets.annotations import read_mat
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
-from craft.datasets.splits import Split
+from craft.datasets.splits import Split, split_by_class
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 IMAGES = Source(url=f"{PAGE}102flowers.tgz", page=PAGE, md5="52808999861908f626f3c1f4e79d11fa", unpack="")
 LABELS = Source(url=f"{PAGE}imagelabels.mat", page=PAGE, md5="e0620be6f572b9609742df49c70aed4d")
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class OxfordFlowers(SplitFileDataset):
     """Flowers of 102 species, 40 to 258 images each.
 
@@ -41,7 +40,7 @@ class OxfordFlowers(SplitFileDataset):
 
     def make_split(self) -> Split:
         names = read_json(self.folder / "cat_to_name.json")
-        labels = listing.read_mat(self.folder / "imagelabels.mat", "labels")[0]
+        labels = read_mat(self.folder / "imagelabels.mat", "labels")[0]
         paths: dict[int, list[str]] = {}  # classes in the order in which they first appear: the draw depends on it
         for number, class_id in enumerate(map(int, labels), start=1):
             if str(class_id) not in names:
@@ -49,6 +48,6 @@ class OxfordFlowers(SplitFileDataset):
                     f"{self.folder / 'imagelabels.mat'}, entry {number}: class {class_id} is not in cat_to_name.json"
                 )
             paths.setdefault(class_id, []).append(f"jpg/image_{number:05d}.jpg")
-        split = splits.split_by_class([(k - 1, names[str(k)], listed) for k, listed in paths.items()], self.rng)
+        split = split_by_class([(k - 1, names[str(k)], listed) for k, listed in paths.items()], self.rng)
         split.origin = "imagelabels.mat"
         return split

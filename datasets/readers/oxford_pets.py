@@ -1,9 +1,8 @@
 """OxfordPets."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError
-from craft.datasets import listing
+from craft.datasets.annotations import read_lines
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Item, Split
@@ -13,7 +12,7 @@ IMAGES = Source(url=f"{PAGE}data/images.tar.gz", page=PAGE, md5="5c4f3ee8e5d25df
 ANNOTATIONS = Source(url=f"{PAGE}data/annotations.tar.gz", page=PAGE, md5="95a8c909bbe2e81eed6a22bccdf3f68f", unpack="")
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class OxfordPets(SplitFileDataset):
     """Cats and dogs of 37 breeds, about 200 images each.
 
@@ -45,7 +44,7 @@ class OxfordPets(SplitFileDataset):
         """Items of an annotation file: lines ``Breed_name_12 class-id species breed-id``, class ids from 1."""
         path = self.folder / "annotations" / name
         items = []
-        for number, line in listing.read_lines(path):
+        for number, line in read_lines(path):
             fields = line.split()
             if line.startswith("#"):
                 continue

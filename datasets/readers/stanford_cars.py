@@ -1,9 +1,8 @@
 """StanfordCars."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError
-from craft.datasets import listing
+from craft.datasets.annotations import read_mat
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Item, Split
@@ -19,7 +18,7 @@ DEVKIT = Source(f"{HOST}/cars/car_devkit.tgz", page=PAGE, md5="c3b158d763b6e2245
 TEST_LABELS = Source(f"{HOST}/car196/cars_test_annos_withlabels.mat", page=PAGE, md5="b0a2b23655a3edd16d84508592a98d10")
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class StanfordCars(SplitFileDataset):
     """Cars of 196 models.
 
@@ -49,7 +48,7 @@ class StanfordCars(SplitFileDataset):
     )
 
     def make_split(self) -> Split:
-        names = [str(name[0]) for name in listing.read_mat(self.folder / "devkit/cars_meta.mat", "class_names")[0]]
+        names = [str(name[0]) for name in read_mat(self.folder / "devkit/cars_meta.mat", "class_names")[0]]
         trainval = self.read_list("cars_train", "devkit/cars_train_annos.mat", names)
         test = self.read_list("cars_test", "cars_test_annos_withlabels.mat", names)
         return self.split_lists(trainval, test, "the annotations of devkit")
@@ -57,7 +56,7 @@ class StanfordCars(SplitFileDataset):
     def read_list(self, folder: str, annotations: str, names: list[str]) -> list[Item]:
         """Items of an annotation file: a struct array with ``fname`` and ``class``, class ids from 1."""
         path = self.folder / annotations
-        table = listing.read_mat(path, "annotations")[0]
+        table = read_mat(path, "annotations")[0]
         if not {"class", "fname"} <= set(table.dtype.names or ()):
             raise UserError(f"{path} has no class for its images; it must be the file with labels")
         items = []

@@ -1,9 +1,8 @@
 """SUN397."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError
-from craft.datasets import listing
+from craft.datasets.annotations import read_lines
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Item, Split
@@ -18,7 +17,7 @@ IMAGES = Source(
 PARTITIONS = Source(url=f"{PAGE}download/Partitions.zip", page=PAGE, unpack="")
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class SUN397(SplitFileDataset):
     """Scenes of 397 categories, at least 100 images each.
 
@@ -41,7 +40,7 @@ class SUN397(SplitFileDataset):
     )
 
     def make_split(self) -> Split:
-        scenes = [line.removeprefix("/") for _, line in listing.read_lines(self.folder / "ClassName.txt")]
+        scenes = [line.removeprefix("/") for _, line in read_lines(self.folder / "ClassName.txt")]
         labels = {scene: label for label, scene in enumerate(scenes)}
         trainval = self.read_list("Training_01.txt", labels)
         test = self.read_list("Testing_01.txt", labels)
@@ -50,7 +49,7 @@ class SUN397(SplitFileDataset):
     def read_list(self, name: str, labels: dict[str, int]) -> list[Item]:
         """Items of a list: lines ``/c/church/indoor/sun_abc.jpg``."""
         items = []
-        for number, line in listing.read_lines(self.folder / name):
+        for number, line in read_lines(self.folder / name):
             image = line.removeprefix("/")
             scene = image.rpartition("/")[0]
             if scene not in labels:

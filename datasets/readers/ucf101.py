@@ -2,10 +2,9 @@
 
 import re
 
-from dassl.data.datasets import DATASET_REGISTRY
-
 from craft.common.errors import UserError
-from craft.datasets import listing
+from craft.datasets.annotations import read_lines
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Item, Split
@@ -18,7 +17,7 @@ LISTS = Source(
 )
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class UCF101(SplitFileDataset):
     """Human actions of 101 kinds: the middle frame of each of 13,320 video clips.
 
@@ -44,7 +43,7 @@ class UCF101(SplitFileDataset):
     def make_split(self) -> Split:
         path = self.folder / "ucfTrainTestlist/classInd.txt"
         labels: dict[str, int] = {}
-        for number, line in listing.read_lines(path):
+        for number, line in read_lines(path):
             fields = line.split()
             if len(fields) != 2 or not fields[0].isdecimal() or int(fields[0]) < 1:
                 raise UserError(f"{path}, line {number}: expected 'number Action' with numbers from 1, found {line!r}")
@@ -57,7 +56,7 @@ class UCF101(SplitFileDataset):
         """Items of a list: lines ``Action/v_Action_g01_c01.avi``, a number may follow."""
         path = self.folder / "ucfTrainTestlist" / name
         items = []
-        for number, line in listing.read_lines(path):
+        for number, line in read_lines(path):
             action, _, clip = line.split()[0].partition("/")
             if action not in labels:
                 raise UserError(f"{path}, line {number}: the action {action!r} is not in classInd.txt")

@@ -1,11 +1,10 @@
 """Waterbirds."""
 
-from dassl.data.datasets import DATASET_REGISTRY
-
-from craft.datasets.base import Item, Split
-from craft.datasets.csvs import choice, inside, read_csv
+from craft.datasets.annotations import choice, inside, read_csv
 from craft.datasets.groups import GroupDataset
+from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.splits import Item, Split
 
 PARTS = {"0": 0, "1": 1, "2": 2}
 BINARY = {"0": 0, "1": 1}
@@ -23,7 +22,7 @@ TARBALL = Source(
 )
 
 
-@DATASET_REGISTRY.register()
+@register_reader
 class Waterbirds(GroupDataset):
     """Land birds and water birds pasted on land and water; 95 % of the training birds stand where they belong.
 

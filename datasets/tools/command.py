@@ -19,22 +19,27 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dassl.config import get_cfg_default
-from dassl.data.datasets import DATASET_REGISTRY, build_dataset
-
 from craft import datasets
-from craft.common.errors import UserError, entry_point, unknown
+from craft.common.errors import UserError, entry_point
+from craft.common.places import configs
 from craft.common.text_table import text_table
-from craft.datasets.tools import check, download, show
-from craft.datasets.tools.sizes import parts_of, sizes
+from craft.datasets.registry import READERS, dataset_class, load_dassl
+
+# Each command imports what it needs: `list`, `--help` and a misspelt name answer before torch could be loaded.
 
 
-def reader_of(name: str) -> type:
-    """The registered reader called ``name``; UserError with the nearest names where there is none."""
-    known = datasets.list_datasets()
-    if name not in known:
-        raise unknown("data set", name, known)
-    return DATASET_REGISTRY.get(name)
+def full_name(name: str) -> str:
+    """DATASET.NAME of ``name``, which may also be a yaml of configs/datasets: ``Caltech101`` of ``caltech101``.
+
+    Raises UserError with the nearest names where there is no such data set.
+    """
+    yaml = {path.stem: path for path in (configs() / "datasets").glob("*.yaml")}
+    if name not in READERS and name in yaml:
+        from craft.config.layers import read_yaml
+
+        name = read_yaml(yaml[name]).get("DATASET", {}).get("NAME", name)
+    dataset_class(name)
+    return name
 
 
 def declares_files(reader: type) -> bool:
@@ -43,6 +48,10 @@ def declares_files(reader: type) -> bool:
 
 def load(name: str, root: str, options: list[str], allow_subset: bool):
     """The whole data set, read as a run with seed 1 would read it, without writing a cache or split into ``root``."""
+    datasets.enter_into_dassl()
+    from dassl.config import get_cfg_default
+    from dassl.data.datasets import build_dataset
+
     cfg = get_cfg_default()
     datasets.extend_cfg(cfg)
     cfg.VERBOSE = False
@@ -59,17 +68,19 @@ def load(name: str, root: str, options: list[str], allow_subset: bool):
         try:
             return build_dataset(cfg)
         except (OSError, AssertionError, ValueError, KeyError) as error:
-            if issubclass(reader_of(name), datasets.PromptDataset):
+            if name in READERS:
                 raise
             # Dassl's own readers complain in many ways, about missing folders and domains for the most part.
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(f"{name} cannot be read: {reason}; see how Dassl wants it prepared") from error
 
 
-def command_list(_: argparse.Namespace) -> int:
+def command_list(options: argparse.Namespace) -> int:
+    if options.dassl:
+        load_dassl()
     rows = []
     for name in datasets.list_datasets():
-        reader = DATASET_REGISTRY.get(name)
+        reader = dataset_class(name)
         counts = getattr(reader, "expected", None)
         fetched = [any(s.scripted for s in f.sources) for f in getattr(reader, "files", ()) if f.role == "required"]
         if getattr(reader, "generated", False):
@@ -88,15 +99,17 @@ def command_list(_: argparse.Namespace) -> int:
 
 def command_check(options: argparse.Namespace) -> int:
     if options.name == "all":
-        names = [name for name in datasets.list_datasets() if declares_files(DATASET_REGISTRY.get(name))]
+        names = [name for name in datasets.list_datasets() if declares_files(dataset_class(name))]
     else:
-        names = [options.name]
-    readers = {name: reader_of(name) for name in names}
+        names = [full_name(options.name)]
+    readers = {name: dataset_class(name) for name in names}
     root = Path(options.root).expanduser()
     if options.root and not root.exists():
         raise UserError(f"the data root {root} does not exist; check --root")
     if not options.root and any(declares_files(reader) for reader in readers.values()):
         raise UserError("say where the data sets are: --root DIR")
+    from craft.datasets.tools import check
+
     findings = []
     for name, reader in readers.items():
         found = check.check_files(name, reader, root, options.allow_subset) if declares_files(reader) else []
@@ -120,8 +133,10 @@ def command_check(options: argparse.Namespace) -> int:
 
 
 def command_download(options: argparse.Namespace) -> int:
+    readers = {name: dataset_class(name) for name in map(full_name, options.names)}
+    from craft.datasets.tools import check, download
+
     status = 0
-    readers = {name: reader_of(name) for name in options.names}
     for name, reader in readers.items():
         if getattr(reader, "generated", False):
             print(f"{name}: nothing to download, it is made on this machine")
@@ -148,16 +163,19 @@ def command_download(options: argparse.Namespace) -> int:
 
 
 def command_show(options: argparse.Namespace) -> int:
-    reader_of(options.name)
-    dataset = load(options.name, options.root, options.opts, allow_subset=True)
+    name = full_name(options.name)
+    from craft.datasets.tools.show import contact_sheet
+    from craft.datasets.tools.sizes import parts_of, sizes
+
+    dataset = load(name, options.root, options.opts, allow_subset=True)
     parts = parts_of(dataset)
     for kind, rows in sizes(dataset).items():
         print(text_table([kind, *parts], rows), end="\n\n")
-    out = Path(options.out or f"{options.name}.png").expanduser()
-    title = options.name
+    out = Path(options.out or f"{name}.png").expanduser()
+    title = name
     if hasattr(dataset, "cfg"):  # Dassl's own data sets have neither config nor template
         title += f", “{datasets.template_for(dataset.cfg, dataset)}”"
-    show.contact_sheet(dataset, title, out, options.per_class, options.classes)
+    contact_sheet(dataset, title, out, options.per_class, options.classes)
     print(f"contact sheet: {out}")
     return 0
 
@@ -177,7 +195,8 @@ def parser() -> argparse.ArgumentParser:
         return one
 
     keys = "Trailing KEY VALUE pairs set configuration keys, e.g. DATASET.SOURCE_DOMAINS photo"
-    command("list", command_list, "the data sets that DATASET.NAME may take")
+    one = command("list", command_list, "the data sets that DATASET.NAME may take")
+    one.add_argument("--dassl", action="store_true", help="name those of an installed upstream Dassl, too")
     text = "say which files are found, missing or of unexpected size; status 1 unless all is well"
     one = command("check", command_check, text, keys)
     one.add_argument("name", metavar="NAME", help="a data set, or all")

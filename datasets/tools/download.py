@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from craft.common.errors import UserError
 from craft.datasets import listing
-from craft.datasets.readers.generated import locked
+from craft.datasets.generated import locked
 from craft.datasets.sources import DataFile, Source
 from craft.datasets.tools import archives
 from craft.datasets.tools.fetch import fetch

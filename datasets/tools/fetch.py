@@ -25,7 +25,7 @@ from craft.datasets.sources import DataFile, Source
 ATTEMPTS = 5
 TIMEOUT = 60  # seconds without a byte
 BLOCK = 1 << 16
-AGENT = "dassl-craft (datasets download)"
+AGENT = "dassl-craft (craft data download)"
 
 
 def fetch(source: Source, target: Path, published: DataFile | None = None) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from craft.datasets.base import PromptDataset
+from craft.datasets.prompt_dataset import PromptDataset
 
 
 def parts_of(dataset) -> dict[str, list]:

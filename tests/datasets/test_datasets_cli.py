@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dassl.data.datasets import DATASET_REGISTRY
 from PIL import Image
 
 from craft import datasets
@@ -115,8 +114,8 @@ def test_an_unreadable_image_is_named(root, capsys):
 def test_all_covers_every_published_set(root, capsys):
     status, out = run(capsys, "check", "all", "--root", root, "--allow-subset")
     assert status == 1
-    for name in datasets.list_datasets():
-        if getattr(DATASET_REGISTRY.get(name), "files", ()):
+    for name, reader in datasets.READERS.items():
+        if reader.files:
             assert re.search(rf"^{name} ", out, re.MULTILINE), name
     assert re.search(r"^UCF101 +ucf101/UCF-101-midframes +missing +https://", out, re.MULTILINE)
 
@@ -156,8 +155,9 @@ def test_unknown_options_are_refused(capsys):
 # -- list and help -----------------------------------------------------------------
 
 
-def test_list_names_every_data_set(capsys):
-    status, out = run(capsys, "list")
+@pytest.mark.parametrize("options", [(), ("--dassl",)])
+def test_list_names_every_data_set(capsys, options):
+    status, out = run(capsys, "list", *options)
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()[2:]] == datasets.list_datasets()
     assert re.search(r"^OxfordPets +oxford_pets +37 +2944 +736 +3669 ", out, re.MULTILINE)
@@ -247,7 +247,7 @@ def test_download_says_what_is_in_place_and_what_a_person_must_fetch(tmp_path, c
         return output
 
     monkeypatch.setattr(gdown, "download", fake)
-    reader = DATASET_REGISTRY.get("EuroSAT")
+    reader = datasets.READERS["EuroSAT"]
     files = (
         DataFile("2750", "dir", sources=(Source(page="https://by.hand"),)),
         DataFile("split_zhou_EuroSAT.json", role="split", sources=(Source(gdrive="abc"),)),
@@ -274,9 +274,9 @@ def sections():
     return dict(zip(parts[1::2], parts[2::2]))
 
 
-@pytest.mark.parametrize("name", [n for n in datasets.list_datasets() if getattr(DATASET_REGISTRY.get(n), "files", ())])
+@pytest.mark.parametrize("name", sorted(name for name, reader in datasets.READERS.items() if reader.files))
 def test_the_page_tells_what_the_reader_declares(name):
-    reader, text = DATASET_REGISTRY.get(name), sections()[name]
+    reader, text = datasets.READERS[name], sections()[name]
     for folder in reader.dataset_dirs or (reader.dataset_dir,):
         assert f"{folder}/" in text
     for number in (reader.expected.classes, reader.expected.test):
@@ -291,5 +291,5 @@ def test_the_page_tells_what_the_reader_declares(name):
 
 def test_the_page_leaves_no_data_set_out():
     text = (PROJECT / "DATASETS.md").read_text(encoding="utf-8")
-    ours = [n for n in datasets.list_datasets() if DATASET_REGISTRY.get(n).__module__.startswith("craft.datasets.")]
+    ours = [n for n, reader in datasets.READERS.items() if reader.__module__.startswith("craft.datasets.")]
     assert len(ours) >= 20 and [name for name in ours if name not in text] == []

@@ -318,7 +318,7 @@ def test_an_archive_without_the_expected_folder_puts_nothing_in_place(server, tm
 
 def test_two_downloads_of_one_set_do_not_write_the_same_file(server, tmp_path):
     pytest.importorskip("fcntl")
-    from craft.datasets.readers.generated import locked
+    from craft.datasets.generated import locked
 
     (tmp_path / "set" / ".download").mkdir(parents=True)
     with (

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from craft.datasets import splits
+from craft.datasets import split_file
 from craft.datasets.readers.eurosat import EuroSAT
 from tests.fixtures_data.trees import load, make_cfg, make_tree, private_copy, triples
 
@@ -87,7 +87,7 @@ def test_draw_leaves_the_global_stream_alone(root):
     states = []
     for _ in range(2):
         random.seed(7)
-        EuroSAT(make_cfg(root, "EuroSAT", shots=4))
+        EuroSAT(make_cfg(root, "EuroSAT", shots=4)).load()
         states.append(random.getstate())
     assert states[0] == states[1]
 
@@ -113,15 +113,15 @@ def test_log_says_who_made_the_split(eurosat, tmp_path, capsys):
 def test_of_two_runs_that_make_a_split_one_wins(eurosat, tmp_path, monkeypatch):
     """The other reads the winner's file, and draws as any run that finds a split."""
     root = private_copy(eurosat[False], tmp_path / "data")
-    publish = splits.publish_split
+    publish = split_file.publish_split
 
     def late(path, split, image_dir, seed):
         if not path.exists():
-            monkeypatch.setattr(splits, "publish_split", publish)
+            monkeypatch.setattr(split_file, "publish_split", publish)
             load(root, "EuroSAT", seed=1)
         return publish(path, split, image_dir, seed)
 
-    monkeypatch.setattr(splits, "publish_split", late)
+    monkeypatch.setattr(split_file, "publish_split", late)
     loser = load(root, "EuroSAT", seed=2, shots=4)
     again = load(root, "EuroSAT", seed=2, shots=4)
     assert json.loads((root / "eurosat" / "split_zhou_EuroSAT.json").read_text())["made_by"]["seed"] == 1
@@ -131,9 +131,9 @@ def test_of_two_runs_that_make_a_split_one_wins(eurosat, tmp_path, monkeypatch):
 
 def test_imagenet_listing_follows_the_disk(tmp_path, monkeypatch):
     """Edited names, a new image and a removed one are seen, although the folders are not listed again for nothing."""
-    from craft.datasets import caches
+    from craft.datasets import listing
 
-    monkeypatch.setattr(caches, "FRESH_NS", -1)  # the miniature is only seconds old
+    monkeypatch.setattr(listing, "FRESH_NS", -1)  # the miniature is only seconds old
     root = make_tree(tmp_path / "data", "ImageNet")
     folder = root / "imagenet"
     first = load(root, "ImageNet")
@@ -141,9 +141,9 @@ def test_imagenet_listing_follows_the_disk(tmp_path, monkeypatch):
 
     def counted(path, calls=[]):  # noqa: B006  (the list counts calls)
         calls.append(path)
-        return caches.listing.image_names(path)
+        return listing.image_names(path)
 
-    monkeypatch.setattr(caches.listing, "class_images", counted)
+    monkeypatch.setattr(listing, "class_images", counted)
     load(root, "ImageNet")
     assert not counted.__defaults__[0]
 

@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
-from dassl.data.datasets import DATASET_REGISTRY
 from scipy.io import savemat
 
 from craft import datasets
 from craft.common.errors import UserError
-from craft.datasets import Item, PromptDataset, Split
+from craft.datasets import READERS, Item, PromptDataset, Split
+from craft.datasets.dassl_datasets import dassl_class
 from tests.fixtures_data.trees import FOLDERS, load, make_cfg, make_tree, private_copy
 
 
@@ -223,7 +223,7 @@ def in_memory(tmp_path, monkeypatch):
             def locate(cls, cfg):
                 return tmp_path / "data"
 
-        return InMemory(make_cfg(tmp_path, "InMemory", **settings))
+        return dassl_class(InMemory)(make_cfg(tmp_path, "InMemory", **settings))
 
     return read
 
@@ -255,7 +255,7 @@ def test_unknown_settings(in_memory, key, value):
 def test_template_for():
     cfg = make_cfg("", "EuroSAT")
     assert datasets.template_for(cfg) == "a centered satellite photo of {}."
-    assert datasets.template_for(cfg, DATASET_REGISTRY.get("Food101")) == "a photo of {}, a type of food."
+    assert datasets.template_for(cfg, READERS["Food101"]) == "a photo of {}, a type of food."
     assert datasets.template_for(cfg, object()) == "a photo of a {}."  # Dassl's own sets have none
     cfg.DATASET.TEMPLATE = "a sketch of {}."
     assert datasets.template_for(cfg) == "a sketch of {}."
@@ -271,7 +271,7 @@ def test_template_for():
 @pytest.mark.parametrize("name", sorted(FOLDERS))
 def test_declarations(name):
     """Every benchmark says where each of its files comes from, what it expects, and how it is cited and licensed."""
-    reader = DATASET_REGISTRY.get(name)
+    reader = READERS[name]
     assert reader.dataset_dir == FOLDERS[name]
     for file in reader.files:
         assert file.kind in ("file", "dir") and file.role in ("required", "split", "annotations", "extra")

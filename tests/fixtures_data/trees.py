@@ -35,6 +35,7 @@ FOLDERS = {
 
 def make_cfg(root, name, seed=1, shots=-1, subsample="all", output="", **keys):
     """A config for one miniature: counts other than the published ones are accepted unless told otherwise."""
+    datasets.enter_into_dassl()
     cfg = get_cfg_default()
     datasets.extend_cfg(cfg)
     cfg.DATASET.ROOT = str(root)

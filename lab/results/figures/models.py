@@ -32,8 +32,10 @@ class Seen:
 
 def configuration(record: dict[str, Any], trainer: str):
     """The frozen configuration of a run's record, for another trainer of the same host."""
+    from craft import datasets
     from craft.trainers.settings import get_cfg
 
+    datasets.enter_into_dassl()
     cfg = get_cfg()
     _fill(cfg, record["config"])
     cfg.TRAINER.NAME = trainer

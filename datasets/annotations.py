@@ -1,4 +1,4 @@
-"""Tables of images that come from elsewhere: CSV files whose every fault is named by file and line."""
+"""Annotation files that come from elsewhere (lists, CSV, MATLAB): every fault is named by file and line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,35 @@ import csv
 import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from craft.common.errors import UserError, nearest
 
 DELIMITERS = ",;\t"
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(line number from 1, line without surrounding blanks) of every line that is not empty, of a UTF-8 file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            yield number, line.strip()
+
+
+def read_mat(path: Path, variable: str) -> Any:
+    """A variable of a MATLAB file; UserError where the file is damaged or lacks it."""
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path)
+    except Exception as error:  # scipy raises whatever the damage leads to
+        raise UserError(f"cannot read {path} as a MATLAB file ({error}); fetch it again") from error
+    if variable not in content:
+        raise UserError(f"{path} holds no variable {variable!r}; fetch it again")
+    return content[variable]
 
 
 def read_csv(

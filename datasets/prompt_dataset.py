@@ -1,41 +1,27 @@
 """The base of every reader. A reader says in ``read`` which images with which labels make up train, val and test;
 everything after that happens here, once: expected counts and labels are checked, shots are drawn and cached, base or
-new classes are taken and renumbered, and Dassl's ``Datum`` objects are made."""
+new classes are taken and renumbered. Nothing here needs Dassl: ``dassl_datasets.py`` makes its data sets of readers."""
 
 from __future__ import annotations
 
 import os
 import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from dassl.data.datasets import DatasetBase, Datum
-
 from craft.common.errors import UserError
-from craft.datasets import caches, listing, splits
+from craft.datasets import caches, few_shot, listing
+from craft.datasets.base_new import take_classes
 from craft.datasets.sources import Counts, DataFile
 from craft.datasets.splits import Item, Split
 
 
-class GroupDatum(Datum):
-    """A Datum that also knows its spurious ``attribute`` and its ``group`` (ints, or None where unknown)."""
+class PromptDataset:
+    """Base of the readers; subclasses set the attributes, write ``read``, and are declared with `register_reader`.
 
-    def __init__(self, impath="", label=0, domain=0, classname="", attribute=None, group=None):
-        super().__init__(impath=impath, label=label, domain=domain, classname=classname)
-        self._attribute = attribute
-        self._group = group
-
-    @property
-    def attribute(self) -> int | None:
-        return self._attribute
-
-    @property
-    def group(self) -> int | None:
-        return self._group
-
-
-class PromptDataset(DatasetBase):
-    """Base of the readers; subclasses set the attributes and write ``read``.
+    ``Reader(cfg).load()`` gives the split of a run. In Dassl a reader is a ``DatasetBase`` too (`dassl_class`), so that
+    trainers find what follows on ``dm.dataset``.
 
     dataset_dir     folder below DATASET.ROOT; on an instance, the absolute path of the folder
     dataset_dirs    alternatives where a set is found under several names; the first that exists is taken
@@ -44,11 +30,13 @@ class PromptDataset(DatasetBase):
     files           DataFile declarations: what should be on the disk and where it comes from
     test_only       True for sets that only evaluate: their train_x *is* the test list, so nobody may train on it
 
-    On an instance there are besides Dassl's properties: ``cfg``; ``folder`` (Path of the data set's folder); ``rng``
-    (the stream for making a split and drawing shots: ``random.Random(cfg.SEED)``, so that a draw depends on nothing
-    that ran before and changes nothing that runs after; Python's global stream where SEED is negative);
-    ``group_names`` (list of str, or None where items carry no group); ``group_counts`` (images of each group in
-    training before shots were drawn, empty where items carry no group).
+    domains         names of the domains that ``Item.domain`` counts; empty where there is one
+
+    On an instance there are besides: ``cfg``; ``folder`` (Path of the data set's folder); ``rng`` (the stream for
+    making a split and drawing shots: ``random.Random(cfg.SEED)``, so that a draw depends on nothing that ran before and
+    changes nothing that runs after; Python's global stream where SEED is negative); ``group_names`` (list of str, or
+    None where items carry no group); and after ``load`` ``group_counts`` (images of each group in training before shots
+    were drawn, empty where items carry no group).
     """
 
     dataset_dir: str = ""
@@ -57,6 +45,7 @@ class PromptDataset(DatasetBase):
     expected: Counts | None = None
     files: tuple[DataFile, ...] = ()
     test_only: bool = False
+    domains: Sequence[str] = ()
     group_names: list[str] | None = None
 
     def __init__(self, cfg):
@@ -66,6 +55,9 @@ class PromptDataset(DatasetBase):
         self.folder = self.locate(cfg)
         self.dataset_dir = str(self.folder)
         self.caches = caches.CacheFolder(self.name, self.folder, cfg)
+
+    def load(self) -> Split:
+        """The split of this run: read, checked, shots drawn, base or new classes taken. UserError for every fault."""
         self.check_files()
         split = self.read()
         self.check_labels(split)
@@ -74,15 +66,7 @@ class PromptDataset(DatasetBase):
             self.check_images(split)
         split = self.settle(split)
         self.group_counts = Counter(item.group for item in split.train if item.group is not None)
-        split = self.finish(split)
-        val = self.to_data(split.val) if split.val is not None and split.val is not split.test else None
-        test = self.to_data(split.test)
-        super().__init__(
-            train_x=test if split.train is split.test else self.to_data(split.train),
-            train_u=self.to_data(split.train_u) if split.train_u is not None else None,
-            val=test if split.val is split.test else val,
-            test=test,
-        )
+        return self.finish(split)
 
     # -- for subclasses --------------------------------------------------------
 
@@ -200,23 +184,11 @@ class PromptDataset(DatasetBase):
         holders = [f for f in self.files if path == f.path or path.startswith(f.path.rstrip("/") + "/")]
         return max(holders, key=lambda f: len(f.path)).origin if holders else "its authors"
 
-    # -- shots, classes, Datum -------------------------------------------------
+    # -- shots and classes -----------------------------------------------------
 
     def finish(self, split: Split) -> Split:
         """Draw the shots of train and val, then take base or new classes: the order that CoOp's readers keep."""
         shots = self.cfg.DATASET.NUM_SHOTS
         if shots >= 1 and not self.test_only:
-            split = caches.drawn(self, split, shots)
-        return splits.take_classes(split, self.cfg.DATASET.SUBSAMPLE_CLASSES)
-
-    def to_data(self, items: list[Item]) -> list[Datum]:
-        """Datum objects with absolute paths; GroupDatum where an item has an attribute or a group."""
-        data = []
-        for item in items:
-            impath = os.path.join(self.dataset_dir, item.path)
-            common = {"impath": impath, "label": item.label, "domain": item.domain, "classname": item.classname}
-            if item.attribute is None and item.group is None:
-                data.append(Datum(**common))
-            else:
-                data.append(GroupDatum(**common, attribute=item.attribute, group=item.group))
-        return data
+            split = few_shot.drawn(self, split, shots)
+        return take_classes(split, self.cfg.DATASET.SUBSAMPLE_CLASSES)

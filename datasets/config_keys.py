@@ -1,0 +1,34 @@
+"""The keys of this project about data, added to Dassl's, with their defaults and what they mean."""
+
+from __future__ import annotations
+
+
+def extend_cfg(cfg) -> None:
+    """Add our DATASET keys, and DATALOADER.IMAGE_CACHE_MB, with their defaults to a Dassl config node, in place.
+
+    SUBSAMPLE_CLASSES   "all", "base" (first half of the classes, rounded up) or "new" (the rest)
+    SHOTS_PER           "class" or "group": what NUM_SHOTS counts; "group" needs items that carry a group
+    TEMPLATE            overrides the data set's text template; one {} stands for the class name
+    PATH                ImageFolder: a folder or CSV below ROOT
+    CLASSNAMES          ImageFolder: a file that says what its class folders are called in prompts
+    ALLOW_SUBSET        True accepts counts of classes or images other than those of the published set
+    BAD_IMAGES          "error", or "skip": go on past an image that cannot be decoded (see datasets/images.py)
+    CACHE_DIR           where draws, made splits and directory listings are kept instead of the data set's folder
+    UNLABELED           "train": unlabelled target images are none of the test images; "release": drawn
+                        class-balanced from the test images, as Craft's release does (transductive)
+    NUM_UNLABELED       how many of them ImageNetOOD sets apart; -1: as many as there are labelled images, but at
+                        most half of the target
+    IMAGE_CACHE_MB      MiB of decoded images kept in memory by a run of several epochs; 0: none
+    """
+    node = cfg.DATASET
+    node.SUBSAMPLE_CLASSES = "all"
+    node.SHOTS_PER = "class"
+    node.TEMPLATE = ""
+    node.PATH = ""
+    node.CLASSNAMES = ""
+    node.ALLOW_SUBSET = False
+    node.BAD_IMAGES = "error"
+    node.CACHE_DIR = ""
+    node.UNLABELED = "train"
+    node.NUM_UNLABELED = -1
+    cfg.DATALOADER.IMAGE_CACHE_MB = 1024
