@@ -59,7 +59,7 @@ def check(words, whole=True, root="/data"):
 def check_train(arguments, whole, trainer=""):
     options = run_parser("", default_trainer=trainer).parse_args(arguments)
     if options.imports:  # what it registers is not there; a test of its own runs it
-        assert all((PROJECT / "tests/examples" / name).is_file() for name in options.imports if name != "my_reader.py")
+        assert all((PROJECT / "tests/examples" / name).is_file() for name in options.imports)
     elif options.trainer and options.trainer != "Help":
         setup_cfg(options)
 
@@ -207,7 +207,7 @@ def test_every_yaml_that_is_named_is_there():
 def test_every_function_that_a_page_names_is_in_its_file():
     gone = []
     for path, name in documents.functions():
-        text = (PROJECT / path).read_text()
+        text = (PROJECT / path).read_text() if (PROJECT / path).is_file() else ""
         if not re.search(rf"(def|class) {name}\b|^{name}\b", text, re.MULTILINE):
             gone.append(f"{name} in {path}")
     assert len(documents.functions()) > 20 and not gone, "\n".join(gone)
