@@ -17,6 +17,7 @@ from torch import Tensor
 
 import craft.bundled  # noqa: F401  (makes `import dassl` work)
 from craft.anchors.kmeans import class_anchors
+from craft.clip import Backbone
 from craft.clip.features import digest_images, frozen_features
 from craft.common import tensor_cache
 from craft.common.errors import UserError
@@ -53,15 +54,14 @@ def anchor_key(cfg, dataset, fingerprint: str, transform) -> dict:
     }
 
 
-def static_anchors(cfg, dataset, clip, fingerprint: str, device) -> Anchors:
+def static_anchors(cfg, dataset, backbone: Backbone) -> Anchors:
     """The anchors of ``dataset.train_x`` under ``cfg``, from the cache or computed and cached.
 
-    clip: frozen, float32, on ``device``. fingerprint: of its weights. Raises UserError for an unreadable image or a
-    class without training images.
+    backbone: float32, on its device. Raises UserError for an unreadable image or a class without training images.
     """
     with contextlib.redirect_stdout(io.StringIO()):  # Dassl announces every transform it builds
         transform = build_transform(cfg, is_train=False)
-    key = anchor_key(cfg, dataset, fingerprint, transform)
+    key = anchor_key(cfg, dataset, backbone.fingerprint, transform)
     found = tensor_cache.load(KIND, key)
     path = tensor_cache.entry(KIND, key)
     if found is not None:
@@ -77,7 +77,7 @@ def static_anchors(cfg, dataset, clip, fingerprint: str, device) -> Anchors:
         )
     workers = within_cores(cfg).DATALOADER.NUM_WORKERS
     images = ReadableImages(cfg, dataset.train_x, transform=transform, is_train=True)
-    features = frozen_features(clip, images, cfg.DATALOADER.TEST.BATCH_SIZE, device, workers, "frozen features")
+    features = frozen_features(backbone, images, cfg.DATALOADER.TEST.BATCH_SIZE, workers, "frozen features")
     centres, centre_labels = class_anchors(features, labels, key["per_class"], key["seed"])
     about = {
         "what": "static image anchors of Craft: k-means centres of L2-normalised frozen CLIP features, by class label",

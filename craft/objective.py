@@ -7,7 +7,6 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from craft import losses
-from craft.clip import encode_text
 from craft.prompts.context import text_table
 from craft.prompts.learner import Features, PromptLearner
 from craft.terms import TERMS, Step
@@ -40,7 +39,7 @@ class CraftTerms:
             self.moves_text = bool(self._deep_text())
             # As the release writes it: underscores stay.
             texts = [learner.template.replace("{}", name) for name in learner.classnames]
-            self.template_table = text_table(learner.clip, texts).to(learner.clip.positional_embedding.device)
+            self.template_table = text_table(learner.backbone, texts).to(learner.backbone.device)
         self.weights: dict[str, float] = {}
         self.left_out: dict[str, str] = {}
         for name, term in TERMS.items():
@@ -76,7 +75,7 @@ class CraftTerms:
         table, deep = self.template_table, self._deep_text()
         few = len(labels) < out.logits.shape[1]
         prompts = table.pick(labels, deep) if few else table.prompts(deep=deep)
-        text = F.normalize(encode_text(self.learner.clip, prompts).float(), dim=-1)
+        text = F.normalize(self.learner.backbone.encode_text(prompts).float(), dim=-1)
         return text if few else text[labels]
 
     def relative(self, out: Features) -> Tensor:

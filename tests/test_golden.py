@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from yacs.config import CfgNode
 
-from craft.clip import fingerprint, load_clip
+from craft.clip import load_backbone
 from craft.common.places import configs
 from craft.config.layers import merge, read_yaml
 from craft.objective import CraftTerms, Step
@@ -34,10 +34,10 @@ RELEASE_TERMS = {"static_image_to_text": "cross_entropy", "static_text_to_image"
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory):
+def backbone(tmp_path_factory):
     path = tmp_path_factory.mktemp("golden") / "clip.safetensors"
     save_file({name: torch.tensor(value) for name, value in recipe.clip_state_dict().items()}, path)
-    return load_clip(str(path))
+    return load_backbone(str(path))
 
 
 def our_name(published):
@@ -50,7 +50,7 @@ def our_name(published):
     return name
 
 
-def build(case, clip, monkeypatch):
+def build(case, backbone, monkeypatch):
     ((node, values),) = case["trainer_config"].items()
     host = next(host for host in structures.STRUCTURES.values() if host.node == node)
     settings = CfgNode(dict(host.defaults))
@@ -60,7 +60,7 @@ def build(case, clip, monkeypatch):
         (template,) = case["teacher_templates"]
     elif "teacher_templates" in case:
         monkeypatch.setattr(host.load(), "teacher_templates", tuple(case["teacher_templates"]))
-    learner = host.load()(clip, case["classnames"], settings, template, fingerprint(clip))
+    learner = host.load()(backbone, case["classnames"], settings, template)
     ours = dict(learner.named_parameters())
     for name, shape in case["learnable"].items():
         parameter = ours.pop(our_name(name))
@@ -85,9 +85,9 @@ def images_of(case, count):
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_case(name, clip, monkeypatch):
+def test_case(name, backbone, monkeypatch):
     case = CASES[name]
-    learner = build(case, clip, monkeypatch)
+    learner = build(case, backbone, monkeypatch)
     labels = torch.tensor(case["labels"])
     images = images_of(case["case"], len(labels))
     first = case["losses_per_step"][0]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from clip.model import CLIP
 from safetensors.torch import save_file
 
+from craft.clip.original import CLIP
 from craft.common.files import read_json
 
 SIZE, WIDTH, LAYERS, PATCH = 16, 64, 2, 8

@@ -20,11 +20,11 @@ class CoCoOpLearner(PromptLearner):
 
     text_per_image = True
 
-    def __init__(self, clip, classnames, node, template, fingerprint):
-        super().__init__(clip, classnames, node, template, fingerprint)
+    def __init__(self, backbone, classnames, node, template):
+        super().__init__(backbone, classnames, node, template)
         n_ctx = context_length(node)
-        vectors, words = context_init(clip, node.CTX_INIT, n_ctx)
-        embed, hidden = clip.visual.output_dim, max(clip.visual.output_dim // 16, 1)
+        vectors, words = context_init(backbone, node.CTX_INIT, n_ctx)
+        embed, hidden = backbone.embed_dim, max(backbone.embed_dim // 16, 1)
         self.ctx = nn.Parameter(vectors)
         self.meta_net = nn.Sequential(
             OrderedDict(
@@ -33,7 +33,7 @@ class CoCoOpLearner(PromptLearner):
                 linear2=nn.Linear(hidden, vectors.shape[1]),
             )
         )
-        self.table = TokenTable(clip, prompt_rows(clip, classnames, words, n_ctx))
+        self.table = TokenTable(backbone, prompt_rows(backbone, classnames, words, n_ctx))
 
     def text_prompts(self, image: Tensor | None = None) -> TextPrompts:
         """image: (B, e) normalised features; contexts are ctx + meta_net(image), (B, n_ctx, d)."""

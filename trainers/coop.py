@@ -22,19 +22,19 @@ class CoOpLearner(PromptLearner):
 
     defaults = NODE
 
-    def __init__(self, clip, classnames, node, template, fingerprint):
-        super().__init__(clip, classnames, node, template, fingerprint)
+    def __init__(self, backbone, classnames, node, template):
+        super().__init__(backbone, classnames, node, template)
         n_ctx = context_length(node)
         specific = bool(node.get("CSC", False))
         # A context given in words is one context; class-specific copies of it have nothing to tell them apart
         # at first, and CoOp ignores CSC then.
         specific = specific and not node.CTX_INIT
-        vectors, words = context_init(clip, node.CTX_INIT, n_ctx)
+        vectors, words = context_init(backbone, node.CTX_INIT, n_ctx)
         if specific:
             vectors = vectors.new_empty(len(classnames), *vectors.shape).normal_(std=INIT_STD)
         self.ctx = nn.Parameter(vectors)
         position = node.get("CLASS_TOKEN_POSITION", "end")
-        self.table = TokenTable(clip, prompt_rows(clip, classnames, words, n_ctx, position, specific))
+        self.table = TokenTable(backbone, prompt_rows(backbone, classnames, words, n_ctx, position, specific))
 
     def text_prompts(self, image=None) -> TextPrompts:
         return self.table.prompts(self.ctx.flatten(0, -2))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from craft.clip import load_clip
+from craft.clip import load_backbone
 from craft.common.errors import entry_point
 from craft.objective import CraftTerms
 from craft.trainers.structures import STRUCTURES
@@ -21,7 +21,7 @@ def table() -> str:
     from craft.config.commandline import parser
     from craft.trainers.settings import setup_cfg
 
-    clip = load_clip(f"random:{BACKBONE}")  # counts need shapes, not weights
+    backbone = load_backbone(f"random:{BACKBONE}")  # counts need shapes, not weights
     rows = [
         f"| trainer | paper | what is learned | parameters ({BACKBONE}, base2new) | Craft's terms |",
         "| --- | --- | --- | ---: | --- |",
@@ -31,7 +31,7 @@ def table() -> str:
         if host.trainable:
             cfg = setup_cfg(parser("").parse_args(["--trainer", host.name, "--config-file", "base2new"]))
             # The texts of frozen targets do not change the counts; one class is enough.
-            learner = host.load()(clip, ["cat"], cfg.TRAINER[host.node], "a photo of a {}.", f"random:{BACKBONE}")
+            learner = host.load()(backbone, ["cat"], cfg.TRAINER[host.node], "a photo of a {}.")
             count = sum(parameter.numel() for parameter in learner.parameters())
             craft = CraftTerms(cfg.TRAINER.CRAFT, learner, compares=True)
             terms = ", ".join(name for name, weight in craft.weights.items() if weight)

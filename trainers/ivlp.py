@@ -9,10 +9,9 @@ import torch
 from torch import nn
 
 from craft.clip import TextPrompts, TokenTable, VisionPrompts
-from craft.clip.vision import vision_width
 from craft.common.errors import UserError
 from craft.prompts.context import INIT_STD, context_init, prompt_rows
-from craft.prompts.deep import deep_prompts, text_depth, vision_depth
+from craft.prompts.deep import deep_prompts, text_depth, vision_depth, vision_width
 from craft.prompts.learner import PromptLearner
 
 NODE = {
@@ -32,22 +31,22 @@ class IVLPLearner(PromptLearner):
 
     defaults = NODE
 
-    def __init__(self, clip, classnames, node, template, fingerprint):
-        super().__init__(clip, classnames, node, template, fingerprint)
+    def __init__(self, backbone, classnames, node, template):
+        super().__init__(backbone, classnames, node, template)
         key = f"TRAINER.{type(self).config_node}."
         vision, text, n_v, n_t = node.PROMPT_DEPTH_VISION, node.PROMPT_DEPTH_TEXT, node.N_CTX_VISION, node.N_CTX_TEXT
         if not vision and not text:
             raise UserError(f"{key}PROMPT_DEPTH_VISION and {key}PROMPT_DEPTH_TEXT are both 0: nothing would be learned")
         self.prompts_text, self.prompts_vision = bool(text), bool(vision)
         if text:
-            text_depth(clip, text, key + "PROMPT_DEPTH_TEXT")
-            vectors, words = context_init(clip, node.CTX_INIT if n_t <= WORDS_UP_TO else "", n_t)
+            text_depth(backbone, text, key + "PROMPT_DEPTH_TEXT")
+            vectors, words = context_init(backbone, node.CTX_INIT if n_t <= WORDS_UP_TO else "", n_t)
             self.ctx = nn.Parameter(vectors)
             self.text_deep = deep_prompts(text - 1, n_t, vectors.shape[1])
-            self.table = TokenTable(clip, prompt_rows(clip, classnames, words, n_t))
+            self.table = TokenTable(backbone, prompt_rows(backbone, classnames, words, n_t))
         if vision:
-            vision_depth(clip, vision, key + "PROMPT_DEPTH_VISION")
-            width = vision_width(clip)
+            vision_depth(backbone, vision, key + "PROMPT_DEPTH_VISION")
+            width = vision_width(backbone)
             self.vision_ctx = nn.Parameter(torch.empty(n_v, width).normal_(std=INIT_STD))
             self.vision_deep = deep_prompts(vision - 1, n_v, width)
 

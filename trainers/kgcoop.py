@@ -17,9 +17,9 @@ class KgCoOpLearner(coop.CoOpLearner):
 
     defaults = NODE
 
-    def __init__(self, clip, classnames, node, template, fingerprint):
-        super().__init__(clip, classnames, node, template, fingerprint)
-        target = F.normalize(frozen_text_features(clip, self.hand_written_texts(), fingerprint).float(), dim=-1)
+    def __init__(self, backbone, classnames, node, template):
+        super().__init__(backbone, classnames, node, template)
+        target = F.normalize(frozen_text_features(backbone, self.hand_written_texts()), dim=-1)
         self.register_buffer("target", target, persistent=False)
 
     def extra_terms(self, out: Features, images: Tensor, labels: Tensor) -> dict[str, Tensor]:

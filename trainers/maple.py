@@ -7,9 +7,8 @@ import copy
 from torch import nn
 
 from craft.clip import TextPrompts, TokenTable, VisionPrompts
-from craft.clip.vision import vision_width
 from craft.prompts.context import context_init, prompt_rows
-from craft.prompts.deep import deep_prompts, text_depth, vision_depth
+from craft.prompts.deep import deep_prompts, text_depth, vision_depth, vision_width
 from craft.prompts.learner import PromptLearner
 from craft.trainers.ivlp import WORDS_UP_TO
 
@@ -26,19 +25,19 @@ class MaPLeLearner(PromptLearner):
 
     defaults = NODE
 
-    def __init__(self, clip, classnames, node, template, fingerprint):
-        super().__init__(clip, classnames, node, template, fingerprint)
-        depth = text_depth(clip, node.PROMPT_DEPTH, "TRAINER.MAPLE.PROMPT_DEPTH")
-        vision_depth(clip, depth, "TRAINER.MAPLE.PROMPT_DEPTH")
+    def __init__(self, backbone, classnames, node, template):
+        super().__init__(backbone, classnames, node, template)
+        depth = text_depth(backbone, node.PROMPT_DEPTH, "TRAINER.MAPLE.PROMPT_DEPTH")
+        vision_depth(backbone, depth, "TRAINER.MAPLE.PROMPT_DEPTH")
         words = node.CTX_INIT if node.N_CTX <= WORDS_UP_TO else ""
-        vectors, words = context_init(clip, words, node.N_CTX)
-        text_width, width = vectors.shape[1], vision_width(clip)
+        vectors, words = context_init(backbone, words, node.N_CTX)
+        text_width, width = vectors.shape[1], vision_width(backbone)
         self.proj = nn.Linear(text_width, width)
         self.ctx = nn.Parameter(vectors)
         self.compound_prompts_text = deep_prompts(depth - 1, node.N_CTX, text_width)
         projection = nn.Linear(text_width, width)  # all start alike, as published
         self.compound_prompt_projections = nn.ModuleList(copy.deepcopy(projection) for _ in range(depth - 1))
-        self.table = TokenTable(clip, prompt_rows(clip, classnames, words, node.N_CTX))
+        self.table = TokenTable(backbone, prompt_rows(backbone, classnames, words, node.N_CTX))
 
     def text_prompts(self, image=None) -> TextPrompts:
         return self.table.prompts(self.ctx, tuple(self.compound_prompts_text))

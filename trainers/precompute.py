@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     from dassl.utils import set_random_seed
 
     from craft.anchors.static import KIND, static_anchors
-    from craft.clip import fingerprint, load_clip, place
+    from craft.clip import load_backbone
     from craft.common import tensor_cache
     from craft.trainers.settings import setup_cfg
 
@@ -36,8 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         set_random_seed(cfg.SEED)
     dataset = build_dataset(cfg)
     device = torch.device("cuda" if torch.cuda.is_available() and cfg.USE_CUDA else "cpu")
-    clip = place(load_clip(cfg.MODEL.BACKBONE.NAME), device)
-    found = static_anchors(cfg, dataset, clip, fingerprint(clip), device)
+    found = static_anchors(cfg, dataset, load_backbone(cfg.MODEL.BACKBONE.NAME).to(device))
     print(f"{'found' if found.cached else 'made'}: {len(found.labels)} anchors, {found.features.shape[1]} dimensions")
     print(tensor_cache.cache_dir(KIND) / f"{found.key}.safetensors")
     return 0

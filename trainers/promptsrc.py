@@ -35,10 +35,10 @@ class PromptSRCLearner(ivlp.IVLPLearner):
 
     teacher_templates = TEACHER_TEMPLATES
 
-    def __init__(self, clip, classnames, node, template, fingerprint):
-        super().__init__(clip, classnames, node, template, fingerprint)
+    def __init__(self, backbone, classnames, node, template):
+        super().__init__(backbone, classnames, node, template)
         texts = [fill(form, name) for name in classnames for form in self.teacher_templates]
-        features = frozen_text_features(clip, texts, fingerprint).float()
+        features = frozen_text_features(backbone, texts)
         mean = features.unflatten(0, (len(classnames), len(self.teacher_templates))).mean(dim=1)
         self.register_buffer("target", F.normalize(mean, dim=-1), persistent=False)
         for name, parameter in list(self.named_parameters()):

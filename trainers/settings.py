@@ -12,15 +12,12 @@ from dassl.config import get_cfg_default
 from yacs.config import CfgNode
 
 from craft import datasets, terms
-from craft.clip import resolution
+from craft.clip import PIXEL_MEAN, PIXEL_STD, pixel_statistics, resolution
 from craft.common.errors import unknown
 from craft.common.places import configs
 from craft.config.commandline import return_keys
 from craft.config.layers import find, merge, merge_options, read_yaml
 from craft.trainers.structures import STRUCTURES, structure_of
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def get_cfg() -> CfgNode:
@@ -36,7 +33,7 @@ def get_cfg() -> CfgNode:
     datasets.extend_cfg(cfg)
     cfg.INPUT.SIZE = (0, 0)
     cfg.INPUT.INTERPOLATION = "bicubic"
-    cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD = list(CLIP_MEAN), list(CLIP_STD)
+    cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD = list(PIXEL_MEAN), list(PIXEL_STD)
     cfg.INPUT.TRANSFORMS = ("random_resized_crop", "random_flip", "normalize")
     cfg.MODEL.BACKBONE.NAME = "demo"
     cfg.DATASET.NAME = "Digits"
@@ -82,6 +79,9 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
         raise unknown("data set", cfg.DATASET.NAME, datasets.list_datasets())
     if structure and tuple(cfg.INPUT.SIZE) == (0, 0):
         cfg.INPUT.SIZE = (resolution(cfg.MODEL.BACKBONE.NAME),) * 2
+    if structure and (tuple(cfg.INPUT.PIXEL_MEAN), tuple(cfg.INPUT.PIXEL_STD)) == (PIXEL_MEAN, PIXEL_STD):
+        # CLIP's stand in every published yaml: they mean the backbone's own.
+        cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD = map(list, pixel_statistics(cfg.MODEL.BACKBONE.NAME))
     if not cfg.OUTPUT_DIR or (options.output_dir == "" and cfg.OUTPUT_DIR == "./output"):
         cfg.OUTPUT_DIR = f"output/{cfg.DATASET.NAME}/{cfg.TRAINER.NAME}/seed{cfg.SEED}"
         if options.eval_only:  # beside the run that trained, never over it

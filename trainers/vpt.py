@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from craft.clip import VisionPrompts
-from craft.clip.vision import vision_width
 from craft.prompts.context import INIT_STD, clean
-from craft.prompts.deep import deep_prompts, vision_depth
+from craft.prompts.deep import deep_prompts, vision_depth, vision_width
 from craft.prompts.learner import PromptLearner
 
 NODE = {
@@ -24,10 +23,10 @@ class VPTLearner(PromptLearner):
 
     defaults = NODE
 
-    def __init__(self, clip, classnames, node, template, fingerprint):
-        super().__init__(clip, classnames, node, template, fingerprint)
-        depth = vision_depth(clip, node.PROMPT_DEPTH_VISION, "TRAINER.VPT.PROMPT_DEPTH_VISION")
-        width = vision_width(clip)
+    def __init__(self, backbone, classnames, node, template):
+        super().__init__(backbone, classnames, node, template)
+        depth = vision_depth(backbone, node.PROMPT_DEPTH_VISION, "TRAINER.VPT.PROMPT_DEPTH_VISION")
+        width = vision_width(backbone)
         self.vision_ctx = nn.Parameter(torch.empty(node.N_CTX_VISION, width).normal_(std=INIT_STD))
         self.vision_deep = deep_prompts(depth - 1, node.N_CTX_VISION, width)
 

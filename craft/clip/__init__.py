@@ -1,27 +1,23 @@
-"""CLIP with prompts given from outside: loading (`load`), and encoding of texts (`text`) and images (`vision`).
+"""CLIP with prompts given from outside: one `Backbone` object a model, whatever its family, and how it is loaded.
 
-OpenAI's modules and weights are used as they are; nothing in this package knows a prompt structure by name.
+For everybody: `backbone` (the interface), `load` (names and families), `tokens` and `packing` (what towers read),
+`features` (of a data set), `products` and `compiled` (how fast). OpenAI's modules: `original` (the package as it is),
+`openai` (as a `Backbone`), `weights`, `text`, `vision`, `blocks`. Nothing here knows a prompt structure by name.
 """
 
-import warnings
-
-with warnings.catch_warnings():  # clip imports pkg_resources, which announces its own end; requirements pin setuptools
-    warnings.simplefilter("ignore")
-    import clip  # noqa: F401
-
-from craft.clip.load import fingerprint, load_clip, place, resolution
-from craft.clip.text import TextPrompts, TokenTable, encode_text, encode_texts
-from craft.clip.vision import VisionPrompts, encode_image
+from craft.clip.backbone import PIXEL_MEAN, PIXEL_STD, Backbone
+from craft.clip.load import load_backbone, pixel_statistics, register_backbone, resolution
+from craft.clip.tokens import TextPrompts, TokenTable, VisionPrompts
 
 __all__ = [
+    "PIXEL_MEAN",
+    "PIXEL_STD",
+    "Backbone",
     "TextPrompts",
     "TokenTable",
     "VisionPrompts",
-    "encode_image",
-    "encode_text",
-    "encode_texts",
-    "fingerprint",
-    "load_clip",
-    "place",
+    "load_backbone",
+    "pixel_statistics",
+    "register_backbone",
     "resolution",
 ]

@@ -7,9 +7,9 @@ product, fused attention, and QuickGELU through the fused ``silu``.
 from __future__ import annotations
 
 import torch.nn.functional as F
-from clip.model import QuickGELU
 from torch import Tensor, nn
 
+from craft.clip.original import QuickGELU
 from craft.clip.products import linear
 
 SLOPE = 1.702  # of QuickGELU: x sigmoid(1.702 x)
@@ -37,14 +37,14 @@ def merge(block: nn.Module, mixed: Tensor) -> Tensor:
 
 
 def feed_forward(block: nn.Module, x: Tensor) -> Tensor:
-    """x + mlp(ln_2(x)).
+    """x + mlp(ln_2(x)), with the block's own activation between the two layers.
 
-    x sigmoid(a x) = silu(a x) / a: scaling the narrow input and output of the layer pair instead of the wide middle
-    leaves one pass over the wide tensor in each direction where CLIP's expression takes three and five.
+    QuickGELU is x sigmoid(a x) = silu(a x) / a: scaling the narrow input and output of the layer pair instead of the
+    wide middle leaves one pass over the wide tensor in each direction where CLIP's expression takes three and five.
     """
     normed = block.ln_2(x)
-    if not isinstance(block.mlp.gelu, QuickGELU):
-        return x + block.mlp(normed)
-    rise, fall = block.mlp.c_fc, block.mlp.c_proj
+    rise, fall, activation = block.mlp.c_fc, block.mlp.c_proj, block.mlp.gelu
+    if not isinstance(activation, QuickGELU):
+        return x + linear(activation(linear(normed, rise.weight, rise.bias)), fall.weight, fall.bias)
     wide = F.silu(linear(normed * SLOPE, rise.weight, rise.bias * SLOPE))
     return x + (linear(wide, fall.weight) / SLOPE + fall.bias)

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from craft.clip.vision import encode_image
+from craft.clip.backbone import Backbone
 from craft.common.errors import UserError
 from craft.common.files import digest_file, digest_json
 
 
 @torch.no_grad()
-def frozen_features(clip, dataset: Dataset, batch_size: int, device, workers: int = 0, title: str = "") -> Tensor:
+def frozen_features(backbone: Backbone, dataset: Dataset, batch_size: int, workers: int = 0, title: str = "") -> Tensor:
     """(N, e) L2-normalised float32 features, on the CPU, of a Dassl ``DatasetWrapper`` (``{"img": …}``), in its order.
 
     The run's random stream is neither read nor moved, so a run that finds its features in a cache equals one that
@@ -27,8 +27,8 @@ def frozen_features(clip, dataset: Dataset, batch_size: int, device, workers: in
     loader = DataLoader(dataset, batch_size, num_workers=workers, generator=torch.Generator())
     parts = []
     for batch in tqdm(loader, title, leave=False, disable=not sys.stderr.isatty()):
-        images = batch["img"].to(device, non_blocking=True)
-        parts.append(F.normalize(encode_image(clip, images).float(), dim=-1).cpu())
+        images = batch["img"].to(backbone.device, non_blocking=True)
+        parts.append(F.normalize(backbone.encode_image(images).float(), dim=-1).cpu())
     return torch.cat(parts)
 
 

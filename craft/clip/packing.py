@@ -17,6 +17,13 @@ class Packing(nn.Module):
     lengths: number of rest tokens of each text, each at least 1; the last one is the end-of-text token.
     """
 
+    pad_CS: Tensor
+    unpad_T: Tensor
+    last_C: Tensor
+    position_T: Tensor
+    mask_SK: Tensor
+    mask_last_CK: Tensor
+
     def __init__(self, lengths: Sequence[int], prefix: int):
         super().__init__()
         lengths_C = torch.as_tensor(lengths, dtype=torch.long)

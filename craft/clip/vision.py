@@ -1,4 +1,4 @@
-"""The image tower with prompts from outside.
+"""OpenAI's image towers with prompts from outside.
 
 Vision prompts are extra tokens behind the patch tokens of a vision transformer (VPT, arXiv 2203.12119; placed as MaPLe
 and PromptSRC place them): the shallow ones are appended before the first layer norm, and deep ones replace the last
@@ -8,34 +8,17 @@ n states before their block. In the last block only the class token, which is al
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from clip.model import CLIP, VisionTransformer
 from torch import Tensor, nn
 
+from craft.clip.backbone import NOT_TOKENS
 from craft.clip.blocks import feed_forward, heads, merge, project
 from craft.clip.compiled import compiled
+from craft.clip.original import CLIP, VisionTransformer
+from craft.clip.tokens import VisionPrompts
 from craft.common.errors import UserError
-
-
-@dataclass
-class VisionPrompts:
-    """shallow: (n, w) tokens appended to the patch tokens. deep: for blocks 1, 2, …: (n, w) replacements."""
-
-    shallow: Tensor
-    deep: Sequence[Tensor] = field(default_factory=tuple)
-
-
-def vision_width(clip: CLIP) -> int:
-    """Width w of the vision transformer; UserError for a ResNet, which has no tokens to prompt."""
-    if not isinstance(clip.visual, VisionTransformer):
-        raise UserError(
-            "vision prompts need a vision transformer; this backbone's image tower is a ResNet: choose a "
-            "ViT backbone, or a structure that prompts texts only (CoOp, CoCoOp, KgCoOp)"
-        )
-    return clip.visual.conv1.out_channels
 
 
 def encode_image(
@@ -48,7 +31,7 @@ def encode_image(
     images = images.to(clip.dtype)
     if not isinstance(clip.visual, VisionTransformer):
         if prompts is not None:
-            vision_width(clip)  # raises
+            raise UserError(NOT_TOKENS)
         return clip.visual(images)
     tower, dtype = clip.visual, clip.dtype
     blocks = list(tower.transformer.resblocks)

@@ -18,19 +18,18 @@ if TYPE_CHECKING:  # imported late below, so that the digits are known without t
     import numpy as np
     import torch
 
+    from craft.clip.openai import OpenAIBackbone
+
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 REBUILD = "python -m craft.demo.train"
 
-RESOLUTION = 32  # pixels a side
-# OpenAI CLIP's own, so that the transforms written for CLIP are right for this one too.
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
+RESOLUTION = 32  # pixels a side; their mean and deviation are those of OpenAI's CLIP
 
 # The wording in which it knows the digits.
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_TEMPLATE = "a photo of the digit {}."
 
-CONTEXT_LENGTH, VOCABULARY = 77, 49408  # OpenAI's, so that clip.tokenize works unchanged
+CONTEXT_LENGTH, VOCABULARY = 77, 49408  # OpenAI's, so that its tokenizer works unchanged
 TOKEN_STD = 0.02  # of a token's embedding before training, as in OpenAI's CLIP
 ROWS, TRAINED = "token_embedding.rows", "token_embedding.weight"
 
@@ -72,7 +71,7 @@ def metadata(path: Path | None = None) -> dict:
 
 
 def state_dict(path: Path | None = None) -> dict[str, torch.Tensor]:
-    """OpenAI's state dict of the demonstration backbone, complete, float32, for ``clip.model.build_model`` or ours.
+    """OpenAI's state dict of the demonstration backbone, complete, float32.
 
     The file holds float16, and of the token embedding only the rows that training touched; the others are drawn
     again from the seed in its header, exactly as training drew them. Raises UserError where the file (``path``,
@@ -90,6 +89,14 @@ def state_dict(path: Path | None = None) -> dict[str, torch.Tensor]:
     except (KeyError, ValueError, IndexError, RuntimeError):
         raise _foreign(path) from None
     return {**{key: value.float() for key, value in stored.items()}, TRAINED: tokens}
+
+
+def load_backbone(name: str = "demo") -> OpenAIBackbone:
+    """The demonstration backbone as every other is known to the library."""
+    from craft.clip.openai import OpenAIBackbone  # only here: glyphs and digits need no CLIP
+    from craft.clip.weights import build
+
+    return OpenAIBackbone(build(state_dict(), name), name, f"{WEIGHTS.name} of craft.demo, for demonstration only")
 
 
 def _foreign(path: Path) -> UserError:

@@ -1,6 +1,6 @@
 """Train the demonstration backbone from nothing; some ten minutes on two idle cores:
 
-    python -m craft.demo.train                      # overwrites backbones/demo/weights.safetensors
+    python -m craft.demo.train                      # overwrites craft/demo/weights.safetensors
     python -m craft.demo.train --steps 200 --out output/try.safetensors
     python -m craft.demo.train --evaluate           # zero-shot accuracy of the committed file, no training
 
@@ -24,23 +24,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clip import tokenize
-from clip.model import CLIP
 from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from craft.clip.backbone import PIXEL_MEAN, PIXEL_STD
+from craft.clip.original import CLIP, openai
 from craft.common.errors import UserError, entry_point
 from craft.common.files import atomic_path
 from craft.demo import (
     CONTEXT_LENGTH,
     DIGIT_NAMES,
     DIGIT_TEMPLATE,
-    MEAN,
     RESOLUTION,
     ROWS,
-    STD,
     TRAINED,
     WEIGHTS,
     glyphs,
@@ -69,12 +67,12 @@ MAX_LOGIT_SCALE = math.log(100)  # OpenAI's bound
 def pixels(images: list[Image.Image]) -> torch.Tensor:
     """(N, 3, H, W) float32, normalised with CLIP's mean and deviation."""
     stack = np.stack([np.asarray(image, dtype=np.float32) for image in images]) / 255
-    return torch.from_numpy((stack - np.float32(MEAN)) / np.float32(STD)).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy((stack - np.float32(PIXEL_MEAN)) / np.float32(PIXEL_STD)).permute(0, 3, 1, 2).contiguous()
 
 
 def tokens_until_end(texts: list[str]) -> torch.Tensor:
     """Token ids (N, L), L ending at the longest text's end-of-text token: exact, since attention is causal."""
-    ids = tokenize(texts).long()
+    ids = openai.tokenize(texts).long()
     return ids[:, : int(ids.argmax(1).max()) + 1]
 
 

@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from clip.model import CLIP
-from clip.simple_tokenizer import SimpleTokenizer
 from torch import Tensor
 
-from craft.clip.text import TokenTable, encode_texts, tokenize
+from craft.clip import Backbone, TokenTable
 from craft.common import tensor_cache
 from craft.common.errors import UserError
 
 INIT_STD = 0.02  # of randomly initialised context vectors, as in CoOp
 POSITIONS = ("end", "middle", "front")
-
-_tokenizer = SimpleTokenizer()
 
 
 def clean(name: str) -> str:
@@ -38,38 +34,35 @@ def context_length(node) -> int:
     return len(clean(node.CTX_INIT).split(" ")) if node.CTX_INIT else node.N_CTX
 
 
-def context_init(clip: CLIP, ctx_init: str, n_ctx: int) -> tuple[Tensor, str]:
+def context_init(backbone: Backbone, ctx_init: str, n_ctx: int) -> tuple[Tensor, str]:
     """(n_ctx, d) initial context vectors, and the words that stand for them when prompts are tokenised.
 
     ``ctx_init``: words whose first ``n_ctx`` tokens give the vectors; the tokens beyond them stay in the prompt,
     frozen. Empty: vectors ~ N(0, 0.02²), with placeholder words.
     """
-    width = clip.token_embedding.weight.shape[1]
     if n_ctx < 1:
         raise UserError(f"a learnable context needs at least one token, N_CTX is {n_ctx}")
     if not ctx_init:
-        return torch.empty(n_ctx, width).normal_(std=INIT_STD), " ".join(["X"] * n_ctx)
+        return torch.empty(n_ctx, backbone.text_width).normal_(std=INIT_STD), " ".join(["X"] * n_ctx)
     words = clean(ctx_init)
-    ids = tokenize([words], clip.context_length)[0][1:-1]
+    ids = backbone.tokenize([words])[0][1:-1]
     if len(ids) < n_ctx:
         raise UserError(
             f"CTX_INIT {ctx_init!r} has {len(ids)} tokens but {n_ctx} context tokens are asked for; "
             "lower N_CTX or empty CTX_INIT"
         )
-    device = clip.token_embedding.weight.device
-    vectors = clip.token_embedding(torch.tensor(ids[:n_ctx], device=device)).detach().float().cpu()
-    return vectors, words
+    return backbone.embed(ids[:n_ctx]).float().cpu(), words
 
 
 def prompt_rows(
-    clip: CLIP,
+    backbone: Backbone,
     classnames: Sequence[str],
     words: str,
     n_ctx: int,
     position: str = "end",
     class_specific: bool = False,
 ) -> list[list[int]]:
-    """For each class the token ids and slots (see `craft.clip.text.TokenTable`) of its prompt.
+    """For each class the token ids and slots (see `craft.clip.TokenTable`) of its prompt.
 
     ``position``: where the class name stands relative to the context: behind it (``end``), between its halves
     (``middle``), before it (``front``). With ``class_specific`` class c owns slots c·n_ctx … c·n_ctx + n_ctx − 1.
@@ -78,12 +71,12 @@ def prompt_rows(
         raise UserError(f"CLASS_TOKEN_POSITION is {position!r}; it must be one of {', '.join(POSITIONS)}")
     names = [clean(name) for name in classnames]
     rows = []
-    tokens = tokenize([f"{words} {name}." for name in names], clip.context_length)
+    tokens = backbone.tokenize([f"{words} {name}." for name in names])
     for number, (name, row) in enumerate(zip(names, tokens)):
         offset = number * n_ctx if class_specific else 0
         slots = [-1 - offset - k for k in range(n_ctx)]
         tail = row[1 + n_ctx :]
-        length = len(_tokenizer.encode(name))
+        length = backbone.count_tokens(name)
         if position == "end":
             body = slots + tail
         elif position == "middle":
@@ -94,19 +87,18 @@ def prompt_rows(
     return rows
 
 
-def text_table(clip: CLIP, texts: Sequence[str]) -> TokenTable:
+def text_table(backbone: Backbone, texts: Sequence[str]) -> TokenTable:
     """A table without slots: plain texts."""
-    return TokenTable(clip, tokenize(texts, clip.context_length))
+    return TokenTable(backbone, backbone.tokenize(texts))
 
 
-def frozen_text_features(clip: CLIP, texts: Sequence[str], fingerprint: str) -> Tensor:
+def frozen_text_features(backbone: Backbone, texts: Sequence[str]) -> Tensor:
     """(len(texts), e) float32 features of plain texts, not normalised; cached on disk by weights and texts.
 
     The cache holds float32 features whatever the precision of the model that made them, so that precision is part
     of its key.
     """
-    key = {"format": 1, "backbone": fingerprint, "dtype": str(clip.dtype), "texts": list(texts)}
-    device = clip.positional_embedding.device
+    key = {"format": 1, "backbone": backbone.fingerprint, "dtype": str(backbone.dtype), "texts": list(texts)}
     about = {"texts": len(texts), "first": texts[0]}
-    found = tensor_cache.remember("texts", key, lambda: {"features": encode_texts(clip, texts).float()}, about)
-    return found["features"].to(device)
+    found = tensor_cache.remember("texts", key, lambda: {"features": backbone.encode_texts(texts).float()}, about)
+    return found["features"].to(backbone.device)

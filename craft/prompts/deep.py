@@ -1,12 +1,13 @@
-"""Parameters that several structures share: deep prompts, and the checks that their depth fits the tower."""
+"""Parameters that several structures share: deep prompts, and the checks that they fit the backbone's towers."""
 
 from __future__ import annotations
 
 import torch
-from clip.model import CLIP
 from torch import nn
 
-from craft.clip.vision import vision_width
+from craft.clip import Backbone
+from craft.clip.backbone import NOT_TOKENS
+from craft.common.errors import UserError
 from craft.prompts.context import INIT_STD
 from craft.prompts.learner import check_depth
 
@@ -16,14 +17,22 @@ def deep_prompts(count: int, n_ctx: int, width: int) -> nn.ParameterList:
     return nn.ParameterList(nn.Parameter(torch.empty(n_ctx, width).normal_(std=INIT_STD)) for _ in range(count))
 
 
-def text_depth(clip: CLIP, depth: int, key: str) -> int:
+def text_depth(backbone: Backbone, depth: int, key: str) -> int:
     """``depth``, once checked against the text tower."""
-    check_depth(depth, len(clip.transformer.resblocks), "text", key)
+    check_depth(depth, backbone.text_depth, "text", key)
     return depth
 
 
-def vision_depth(clip: CLIP, depth: int, key: str) -> int:
+def vision_depth(backbone: Backbone, depth: int, key: str) -> int:
     """``depth``, once checked against the image tower, which must be a vision transformer."""
-    vision_width(clip)
-    check_depth(depth, len(clip.visual.transformer.resblocks), "image", key)
+    if backbone.vision_depth is None:
+        raise UserError(NOT_TOKENS)
+    check_depth(depth, backbone.vision_depth, "image", key)
     return depth
+
+
+def vision_width(backbone: Backbone) -> int:
+    """Width w of the image tower's tokens; UserError for a ResNet, which has no tokens to prompt."""
+    if backbone.vision_width is None:
+        raise UserError(NOT_TOKENS)
+    return backbone.vision_width

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from clip.model import CLIP
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from craft.clip import TextPrompts, VisionPrompts, encode_image, encode_text
+from craft.clip import Backbone, TextPrompts, VisionPrompts
 from craft.common.errors import UserError
 from craft.prompts.context import fill, frozen_text_features
 
@@ -27,7 +26,7 @@ class Features:
     """L2-normalised float32 features of a batch, and its logits.
 
     image: (B, e). text: (C, e), or (B, C, e) where texts depend on the image. logits: (B, C) = tau <u, t>.
-    scale: (), tau = exp(logit_scale).
+    scale: (), tau, the backbone's.
     """
 
     image: Tensor
@@ -54,26 +53,25 @@ class Features:
 class PromptLearner(nn.Module):
     """Base of all prompt structures.
 
-    clip: frozen, float32 or half, already on its device; held by reference, never saved.
+    backbone: frozen, float32 or half, already on its device; held by reference, never saved.
     classnames: names by label. node: the structure's own config node (``cfg.TRAINER.<NODE>``).
     template: the data set's hand-written text with ``{}`` for the class name.
-    fingerprint: of the weights, for caches.
 
     A subclass sets its parameters and overrides `text_prompts` and `vision_prompts` (None: that tower stays
     unprompted), and where it needs them `extra_terms` and `end_epoch`.
     """
 
-    #: with a graph, at most so many class texts are held at a time (0: all); see `craft.clip.text.encode_text`
+    #: with a graph, at most so many class texts are held at a time (0: all); see `craft.clip.Backbone.encode_text`
     text_chunk = 0
     #: run the towers' blocks through `craft.clip.compiled`
     compile_blocks = False
     #: texts depend on the image (CoCoOp): `text_prompts` is called with the image features
     text_per_image = False
 
-    def __init__(self, clip: CLIP, classnames: Sequence[str], node: CfgNode, template: str, fingerprint: str):
+    def __init__(self, backbone: Backbone, classnames: Sequence[str], node: CfgNode, template: str):
         super().__init__()
-        self.__dict__["clip"] = clip  # not a submodule: checkpoints hold only what was learned
-        self.classnames, self.node, self.template, self.fingerprint = list(classnames), node, template, fingerprint
+        self.backbone = backbone  # not a module: checkpoints hold only what was learned
+        self.classnames, self.node, self.template = list(classnames), node, template
         self._eval_text: Tensor | None = None
 
     # -- what a structure says ------------------------------------------------------------------------------------
@@ -113,12 +111,12 @@ class PromptLearner(nn.Module):
         """(B, e) normalised float32; no graph where the image tower has no prompts."""
         prompts = self.vision_prompts()
         with torch.set_grad_enabled(torch.is_grad_enabled() and prompts is not None):
-            return F.normalize(encode_image(self.clip, images, prompts, self.compile_blocks).float(), dim=-1)
+            return F.normalize(self.backbone.encode_image(images, prompts, self.compile_blocks).float(), dim=-1)
 
     def frozen_image(self, images: Tensor) -> Tensor:
-        """(B, e) normalised float32 features of the unprompted CLIP, without a graph."""
+        """(B, e) normalised float32 features of the unprompted backbone, without a graph."""
         with torch.no_grad():
-            return F.normalize(encode_image(self.clip, images, None, self.compile_blocks).float(), dim=-1)
+            return F.normalize(self.backbone.encode_image(images, None, self.compile_blocks).float(), dim=-1)
 
     def encode_text(self, image: Tensor | None = None) -> Tensor:
         """(C, e) or (B, C, e), normalised float32. Outside training the features of all classes are kept."""
@@ -130,7 +128,7 @@ class PromptLearner(nn.Module):
             return self._eval_text
         prompts = self.text_prompts()
         if prompts is None:
-            text = F.normalize(frozen_text_features(self.clip, self.hand_written_texts(), self.fingerprint), dim=-1)
+            text = F.normalize(frozen_text_features(self.backbone, self.hand_written_texts()), dim=-1)
         else:
             text = self._encode_text(prompts)
         if prompts is None or not (self.training or torch.is_grad_enabled()):
@@ -138,16 +136,16 @@ class PromptLearner(nn.Module):
         return text
 
     def _encode_text(self, prompts: TextPrompts) -> Tensor:
-        return F.normalize(encode_text(self.clip, prompts, self.text_chunk, self.compile_blocks).float(), dim=-1)
+        return F.normalize(self.backbone.encode_text(prompts, self.text_chunk, self.compile_blocks).float(), dim=-1)
 
     def forward(self, images: Tensor) -> Features:
-        """images: (B, 3, H, W), normalised with CLIP's mean and deviation."""
+        """images: (B, 3, H, W), normalised with the backbone's mean and deviation."""
         return self.from_image(self.encode_image(images))
 
     def from_image(self, image: Tensor) -> Features:
         """The features of a batch whose image features (B, e) are known already."""
         text = self.encode_text(image)
-        scale = self.clip.logit_scale.exp().float()
+        scale = self.backbone.scale
         with torch.autocast(image.device.type, enabled=False):
             if text.dim() == 3:
                 logits = scale * torch.einsum("be,bce->bc", image, text)

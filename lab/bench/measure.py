@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from clip.model import CLIP
 from torch import Tensor
 
-from craft.clip import fingerprint, load_clip
+from craft.clip import Backbone, load_backbone
+from craft.clip.openai import OpenAIBackbone, count_tokens
 from craft.clip.products import linear, onednn_is_faster
 from craft.common.errors import UserError, unknown
 from craft.common.memory import peak
@@ -44,25 +44,26 @@ class PathsDiffer(UserError):
 class Case:
     """A trainer over ``classes`` classes, and images for it."""
 
-    clip: CLIP
+    backbone: Backbone
     learner: PromptLearner
     craft: CraftTerms
     draw: torch.Generator
 
     @classmethod
-    def build(cls, spec: dict[str, Any], clip: CLIP | None = None) -> Case:
+    def build(cls, spec: dict[str, Any], backbone: Backbone | None = None) -> Case:
         from yacs.config import CfgNode
 
-        clip = clip or load_clip(spec["backbone"])
-        learner = build_learner(clip, spec)
+        backbone = backbone or load_backbone(spec["backbone"])
+        if not isinstance(backbone, OpenAIBackbone):
+            raise UserError(f"backbone {backbone.name!r} has no plain path: choose one of OpenAI's form")
+        learner = build_learner(backbone, spec)
         draw = torch.Generator().manual_seed(1)
-        width = clip.text_projection.shape[1]
-        anchors = torch.randn(spec["classes"], width, generator=draw)
+        anchors = torch.randn(spec["classes"], backbone.embed_dim, generator=draw)
         craft = CraftTerms(CfgNode(defaults()), learner, anchors, torch.arange(spec["classes"]))
-        return cls(clip, learner, craft, draw)
+        return cls(backbone, learner, craft, draw)
 
     def images(self, count: int) -> Tensor:
-        side = self.clip.visual.input_resolution
+        side = self.backbone.resolution
         return torch.randn(count, 3, side, side, generator=self.draw)
 
     def labels(self, count: int) -> Tensor:
@@ -85,7 +86,7 @@ def host_of(trainer: str):
     return known[trainer]
 
 
-def build_learner(clip: CLIP, spec: dict[str, Any]) -> PromptLearner:
+def build_learner(backbone: Backbone, spec: dict[str, Any]) -> PromptLearner:
     """The learner with its published settings (its host's defaults), on the first so many class names."""
     from yacs.config import CfgNode
 
@@ -94,8 +95,8 @@ def build_learner(clip: CLIP, spec: dict[str, Any]) -> PromptLearner:
     node = CfgNode(dict(host.defaults))
     for key in ("PROMPT_DEPTH", "PROMPT_DEPTH_TEXT", "PROMPT_DEPTH_VISION"):
         if key in node:  # backbones smaller than CLIP's have fewer layers
-            node[key] = min(node[key], len(clip.transformer.resblocks), len(clip.visual.transformer.resblocks))
-    return host.load()(clip, class_names(spec["classes"]), node, TEMPLATE, fingerprint(clip)).float()
+            node[key] = min(node[key], backbone.text_depth, backbone.vision_depth or backbone.text_depth)
+    return host.load()(backbone, class_names(spec["classes"]), node, TEMPLATE).float()
 
 
 def repeat(run: Callable[[], Any], repeats: int) -> list[float]:
@@ -137,9 +138,9 @@ def check(spec: dict[str, Any]) -> dict[str, Any]:
     found = {"target": 0.0}
     target = None
     if hasattr(learner, "target") and spec.get("check_target", True):
-        target = plain.teacher_target(case.clip, learner.classnames, learner.teacher_templates)
+        target = plain.teacher_target(case.backbone.module, learner.classnames, learner.teacher_templates)
         found["target"] = _compare(f"{name}, text target", learner.target, target, 1e-4)
-    path = plain.PlainPath(case.clip, learner, case.craft, target)
+    path = plain.PlainPath(case.backbone.module, learner, case.craft, target)
     images, labels = case.images(spec["batch"]), case.labels(spec["batch"])
     learner.train()
     both = []
@@ -181,12 +182,12 @@ def step(spec: dict[str, Any]) -> dict[str, Any]:
     """
     case = Case.build(spec)
     if spec["path"] == "plain":
-        need, free = memory.plain_step(case.clip, spec["classes"], spec["batch"]), memory.available()
+        need, free = plain.step_bytes(case.backbone.module, spec["classes"], spec["batch"]), memory.available()
         if need > free:
             return {"left_out": f"would need about {need / 1e9:.0f} GB; {free / 1e9:.0f} GB are free"}
     terms_of = case.our_terms
     if spec["path"] == "plain":
-        terms_of = plain.PlainPath(case.clip, case.learner, case.craft).terms
+        terms_of = plain.PlainPath(case.backbone.module, case.learner, case.craft).terms
     images, labels = case.images(spec["batch"]), case.labels(spec["batch"])
     optimizer = torch.optim.SGD(case.learner.parameters(), lr=1e-3, momentum=0.9)
     case.learner.train()
@@ -220,7 +221,7 @@ def evaluate(spec: dict[str, Any]) -> dict[str, Any]:
     batches = [case.images(spec["batch"]) for _ in range(spec["batches"])]
     logits = case.our_logits
     if spec["path"] == "plain":
-        logits = plain.PlainPath(case.clip, case.learner, case.craft).logits
+        logits = plain.PlainPath(case.backbone.module, case.learner, case.craft).logits
 
     @torch.no_grad()
     def run(count: int | None = None) -> None:
@@ -259,17 +260,17 @@ def build(spec: dict[str, Any]) -> dict[str, Any]:
         case = Case.build(spec)
 
         def prepare() -> None:
-            target = plain.teacher_target(case.clip, case.learner.classnames, case.learner.teacher_templates)
-            plain.PlainPath(case.clip, case.learner, case.craft, target)
+            target = plain.teacher_target(case.backbone.module, case.learner.classnames, case.learner.teacher_templates)
+            plain.PlainPath(case.backbone.module, case.learner, case.craft, target)
 
         return summary(repeat(prepare, spec["repeats"]))
 
     class_names(spec["classes"])  # made once, not while the clock runs
 
     def once() -> float:
-        clip = load_clip(spec["backbone"])  # anew: the fingerprint stays on the model
+        backbone = load_backbone(spec["backbone"])  # anew: the fingerprint stays with the model
         started = time.perf_counter()
-        build_learner(clip, spec)
+        build_learner(backbone, spec)
         return time.perf_counter() - started
 
     seconds = []
@@ -301,13 +302,13 @@ def rate(spec: dict[str, Any]) -> dict[str, Any]:
 
 def facts(spec: dict[str, Any]) -> dict[str, Any]:
     """What the numbers belong to."""
-    clip = load_clip(spec["backbone"])
-    tokens = [plain.openai.tokenize(name)[0].argmax().item() - 1 for name in class_names(spec["classes"])]
+    backbone = load_backbone(spec["backbone"])
+    tokens = [count_tokens(name) for name in class_names(spec["classes"])]
     return {
         "backbone": spec["backbone"],
-        "layers": len(clip.transformer.resblocks),
+        "layers": backbone.text_depth,
         "device": "cpu",
-        "dtype": str(clip.dtype).removeprefix("torch."),
+        "dtype": str(backbone.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "products": "oneDNN for frozen weights" if onednn_is_faster() else "torch's own",
         "torch": torch.__version__,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from functools import lru_cache
 
-from clip.simple_tokenizer import SimpleTokenizer
+from craft.clip.openai import count_tokens
 
 FIRST = """
     black white grey red golden silver spotted striped banded crested ruffed long-haired short-haired
@@ -42,7 +42,7 @@ LENGTHS = (0.10, 0.68, 0.14, 0.05, 0.02, 0.005, 0.005)
 @lru_cache(maxsize=4)
 def class_names(count: int) -> tuple[str, ...]:
     """The first ``count`` of one fixed sequence of different names."""
-    draw, tokens = random.Random(7), SimpleTokenizer()
+    draw = random.Random(7)
     names: dict[str, None] = {}
     while len(names) < count:
         wanted = draw.choices(range(1, 1 + len(LENGTHS)), LENGTHS)[0]
@@ -53,7 +53,7 @@ def class_names(count: int) -> tuple[str, ...]:
             if draw.random() < 0.3:
                 words.append(draw.choice(PARTS))
             name = " ".join(words)
-            if name not in names and len(tokens.encode(name)) == wanted:
+            if name not in names and count_tokens(name) == wanted:
                 names[name] = None
                 break
     return tuple(names)

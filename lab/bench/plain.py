@@ -18,12 +18,17 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from clip import clip as openai
-from clip.model import CLIP
 from torch import Tensor, nn
 
+from craft.clip.original import CLIP, openai
 from craft.objective import CraftTerms, Step
 from craft.prompts.learner import Features, PromptLearner
+
+# Bytes the runtime holds before any model, measured: Python, torch and the libraries it brings.
+RUNTIME = 0.5e9
+# float32 numbers of width d that one block keeps for the backward pass of one token, in multiples of d: what the
+# two norms, the attention (input, queries, keys, values, output) and the MLP (with QuickGELU's products) save.
+KEPT = 20
 
 
 @dataclass
@@ -110,8 +115,8 @@ class PlainFeatures(Features):
 class PlainPath:
     """Losses and logits of one learner, and of Craft's terms over it, computed the published way.
 
-    clip: the learner's own, frozen. terms: Craft's, with the anchors of the run. target: (C, e) PromptSRC's text
-    target (see `teacher_target`); None: the learner's own.
+    clip: the module of the learner's own backbone, frozen. terms: Craft's, with the anchors of the run. target: (C, e)
+    PromptSRC's text target (see `teacher_target`); None: the learner's own.
     """
 
     def __init__(self, clip: CLIP, learner: PromptLearner, terms: CraftTerms, target: Tensor | None = None):
@@ -178,3 +183,17 @@ def teacher_target(clip: CLIP, classnames: Sequence[str], templates: Sequence[st
         features.append(teacher.encode_text(tokens))
     mean = torch.stack(features).mean(dim=0)
     return mean / mean.norm(dim=-1, keepdim=True)
+
+
+def kept(tower: nn.Module, tokens: int) -> float:
+    """Bytes that a tower's blocks keep for the backward pass of so many tokens."""
+    return 4.0 * KEPT * tokens * tower.width * tower.layers
+
+
+def step_bytes(clip: CLIP, classes: int, batch: int) -> float:
+    """Bytes of a training step this way, estimated from the sizes of the towers: all classes at the full context."""
+    weights = sum(p.numel() * p.element_size() for p in clip.parameters())
+    image_tokens = batch * clip.visual.positional_embedding.shape[0]
+    text_tokens = (classes + batch) * clip.context_length
+    states = kept(clip.transformer, text_tokens) + kept(clip.visual.transformer, image_tokens)
+    return RUNTIME + 2 * weights + states

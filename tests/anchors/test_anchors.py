@@ -13,7 +13,7 @@ from safetensors import safe_open
 from sklearn.cluster import KMeans
 
 from craft.anchors import static as anchors
-from craft.clip import fingerprint, load_clip
+from craft.clip import load_backbone
 from craft.common import tensor_cache
 from craft.common.errors import UserError
 from craft.trainers.precompute import main as anchors_main
@@ -22,8 +22,8 @@ from tests.runs import QUICK, metrics, run
 
 
 @pytest.fixture(scope="module")
-def clip():
-    return load_clip("demo")
+def backbone():
+    return load_backbone("demo")
 
 
 @pytest.fixture(autouse=True)
@@ -51,11 +51,11 @@ def config(per_class=1):
     return cfg
 
 
-def compute(clip, data, **kwargs):
-    return anchors.static_anchors(config(**kwargs), data, clip, fingerprint(clip), torch.device("cpu"))
+def compute(backbone, data, **kwargs):
+    return anchors.static_anchors(config(**kwargs), data, backbone)
 
 
-def features(clip, data):
+def features(backbone, data):
     """Normalised frozen features by CLIP's own code and a transform written out here."""
     out = []
     mean = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
@@ -66,47 +66,47 @@ def features(clip, data):
         image = image.resize((int(image.width * scale), int(image.height * scale)), Image.BICUBIC)
         left, top = round((image.width - 32) / 2), round((image.height - 32) / 2)
         pixels = torch.tensor(np.array(image)[top : top + 32, left : left + 32]).permute(2, 0, 1) / 255
-        feature = clip.encode_image(((pixels - mean) / std)[None])[0]
+        feature = backbone.module.encode_image(((pixels - mean) / std)[None])[0]
         out.append(feature / feature.norm())
     return torch.stack(out)
 
 
-def test_one_anchor_a_class_is_the_class_mean(clip, data):
-    found = compute(clip, data)
-    own = features(clip, data)
+def test_one_anchor_a_class_is_the_class_mean(backbone, data):
+    found = compute(backbone, data)
+    own = features(backbone, data)
     expected = torch.stack([own[[0, 2, 4, 6]].mean(0), own[[1, 3, 5, 7]].mean(0)])
     assert found.labels.tolist() == [0, 1] and not found.cached
     torch.testing.assert_close(found.features, expected, atol=1e-4, rtol=0)
 
 
-def test_more_anchors_are_kmeans_centres(clip, data):
-    found = compute(clip, data, per_class=2)
+def test_more_anchors_are_kmeans_centres(backbone, data):
+    found = compute(backbone, data, per_class=2)
     assert found.labels.tolist() == [0, 0, 1, 1]
-    own = features(clip, data)[::2]
+    own = features(backbone, data)[::2]
     best = KMeans(2, n_init=50, random_state=5).fit(own.numpy())
     distances = torch.cdist(own, found.features[:2]).min(dim=1).values.square().sum().item()
     assert distances == pytest.approx(best.inertia_, rel=1e-3)
-    assert compute(clip, data, per_class=9).labels.tolist() == [0] * 4 + [1] * 4  # as many as there are images
+    assert compute(backbone, data, per_class=9).labels.tolist() == [0] * 4 + [1] * 4  # as many as there are images
 
 
-def test_found_again_by_key_and_never_stale(clip, data, monkeypatch):
-    first = compute(clip, data)
+def test_found_again_by_key_and_never_stale(backbone, data, monkeypatch):
+    first = compute(backbone, data)
     monkeypatch.setattr(anchors, "frozen_features", lambda *_, **__: pytest.fail("computed although cached"))
-    again = compute(clip, data)
+    again = compute(backbone, data)
     assert again.cached and again.key == first.key and torch.equal(again.features, first.features)
     monkeypatch.undo()
     monkeypatch.setenv("CRAFT_CACHE", str(tensor_cache.cache_dir()))
 
     # the same path, another picture
     Image.new("RGB", (40, 36), "red").save(data.train_x[0].impath)
-    changed = compute(clip, data)
+    changed = compute(backbone, data)
     assert not changed.cached and changed.key != first.key
-    keys = {first.key, changed.key, compute(clip, data, per_class=2).key}
+    keys = {first.key, changed.key, compute(backbone, data, per_class=2).key}
     # another order, another label, another transform, seed or backbone
     data.train_x.reverse()
-    keys.add(compute(clip, data).key)
+    keys.add(compute(backbone, data).key)
     data.train_x[0].label = 0
-    keys.add(compute(clip, data).key)
+    keys.add(compute(backbone, data).key)
     transform = "t"
     cfg = config()
     keys.add(json.dumps(anchors.anchor_key(cfg, data, "f", transform)))
@@ -117,20 +117,20 @@ def test_found_again_by_key_and_never_stale(clip, data, monkeypatch):
     assert len(keys) == 9
 
 
-def test_a_moved_data_root_keeps_its_anchors(clip, data, tmp_path):
-    first = compute(clip, data)
+def test_a_moved_data_root_keeps_its_anchors(backbone, data, tmp_path):
+    first = compute(backbone, data)
     moved = tmp_path / "moved"
     moved.mkdir()
     for item in data.train_x:
         target = moved / item.impath.rpartition("/")[2]
         shutil.copyfile(item.impath, target)
         item.impath = str(target)
-    assert compute(clip, data).key == first.key
+    assert compute(backbone, data).key == first.key
 
 
 @pytest.mark.parametrize("damage", ["truncated", "another question"])
-def test_a_damaged_entry_is_made_again(clip, data, damage, tmp_path, caplog):
-    first = compute(clip, data)
+def test_a_damaged_entry_is_made_again(backbone, data, damage, tmp_path, caplog):
+    first = compute(backbone, data)
     (path,) = (tmp_path / "cache" / "anchors").iterdir()
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:100])
@@ -138,33 +138,33 @@ def test_a_damaged_entry_is_made_again(clip, data, damage, tmp_path, caplog):
         key = {"other": 1}
         other = tensor_cache.store("anchors", key, {"features": torch.zeros(2, 4), "labels": torch.zeros(2)})
         other.replace(path)
-    again = compute(clip, data)
+    again = compute(backbone, data)
     assert not again.cached and torch.equal(again.features, first.features)
     assert path.name in caplog.text
-    assert compute(clip, data).cached
+    assert compute(backbone, data).cached
 
 
-def test_metadata_is_readable(clip, data, tmp_path):
-    compute(clip, data)
+def test_metadata_is_readable(backbone, data, tmp_path):
+    compute(backbone, data)
     (path,) = (tmp_path / "cache" / "anchors").iterdir()
     with safe_open(path, framework="pt") as stream:
         about = json.loads(stream.metadata()["about"])
         key = json.loads(stream.metadata()["key"])
     assert about["images"] == 8 and about["classes"] == {"0": "crane", "1": "crane"} and "k-means" in about["what"]
-    assert key["backbone"] == fingerprint(clip) and key["per_class"] == 1
+    assert key["backbone"] == backbone.fingerprint and key["per_class"] == 1
 
 
-def test_bad_images_and_empty_classes_are_named(clip, data):
+def test_bad_images_and_empty_classes_are_named(backbone, data):
     data.num_classes = 3
     with pytest.raises(UserError, match="no training image for class 2"):
-        compute(clip, data)
+        compute(backbone, data)
     data.num_classes = 2
     Path(data.train_x[3].impath).write_bytes(b"not a picture")
     with pytest.raises(UserError, match=r"3\.png"):
-        compute(clip, data)
+        compute(backbone, data)
     data.train_x[3].impath += ".gone"
     with pytest.raises(UserError, match=r"3\.png\.gone"):
-        compute(clip, data)
+        compute(backbone, data)
     assert tensor_cache.load("anchors", {}) is None
 
 

@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 from craft import losses as craft
 from craft import terms as craft_terms
-from craft.clip import fingerprint, load_clip
+from craft.clip import load_backbone
 from craft.common.errors import UserError
 from craft.mmd import MULTIPLES
 from craft.objective import CraftTerms, Step
@@ -222,18 +222,18 @@ CLASSES = ["cat", "dog", "sea_lion"]
 
 
 @pytest.fixture(scope="module")
-def clip(tiny_clip):  # noqa: F811
-    return load_clip(tiny_clip)
+def backbone(tiny_clip):  # noqa: F811
+    return load_backbone(tiny_clip)
 
 
-def learner_of(host, clip):
+def learner_of(host, backbone):
     host = structures.STRUCTURES[host]
     node = CfgNode(dict(host.defaults))
     for key, value in {"N_CTX": 2, "PROMPT_DEPTH": 1, "PROMPT_DEPTH_VISION": 1, "PROMPT_DEPTH_TEXT": 1}.items():
         if key in node:
             node[key] = value
     torch.manual_seed(0)
-    return host.load()(clip, CLASSES, node, "a photo of a {}.", fingerprint(clip))
+    return host.load()(backbone, CLASSES, node, "a photo of a {}.")
 
 
 def terms_of(learner, anchors=None, of_class=None, mmd=False, **settings):
@@ -247,9 +247,9 @@ def pictures(count, seed=0):
 
 
 @pytest.mark.parametrize("host", ["CoOp", "CoCoOp", "MaPLe"])
-def test_terms_of_a_learner(host, clip):
+def test_terms_of_a_learner(host, backbone):
     """All terms from the learner's features, v_i being the prompted text of sample i's class, for CoCoOp its own."""
-    learner = learner_of(host, clip).train()
+    learner = learner_of(host, backbone).train()
     anchors, of_class = 3 * unit(5, 64, 1).float(), torch.tensor([0, 0, 1, 2, 2])
     settings = {"STATIC_WEIGHT": 0.5, "STOCHASTIC_WEIGHT": 2.0, "MMD_WEIGHT": 3.0, "MMD_ANCHORS": "both"}
     terms = terms_of(learner, anchors, of_class, mmd=True, **settings)
@@ -281,26 +281,26 @@ def test_terms_of_a_learner(host, clip):
         assert any(g is not None and g.any() for g in gradients), name
 
 
-def test_weights_of_zero_leave_terms_out(clip):
-    learner = learner_of("CoOp", clip)
+def test_weights_of_zero_leave_terms_out(backbone):
+    learner = learner_of("CoOp", backbone)
     out, labels = learner(pictures(2)), torch.tensor([0, 1])
     assert terms_of(learner, STATIC_WEIGHT=0.0, STOCHASTIC_WEIGHT=0.0)(Step(out, labels)) == {}
     assert set(terms_of(learner, STATIC_WEIGHT=0.0)(Step(out, labels))) == {"stochastic"}
 
 
-def test_terms_without_a_gradient_are_left_out(clip):
+def test_terms_without_a_gradient_are_left_out(backbone):
     anchors, of_class = unit(3, 64).float(), torch.arange(3)
-    vpt = terms_of(learner_of("VPT", clip), anchors, of_class, mmd=True, MMD_ANCHORS="image")
+    vpt = terms_of(learner_of("VPT", backbone), anchors, of_class, mmd=True, MMD_ANCHORS="image")
     assert set(vpt.left_out) == {"static"} and vpt.weights["static"] == 0 and vpt.weights["mmd"] == 1
-    coop = terms_of(learner_of("CoOp", clip), anchors, of_class, mmd=True, MMD_ANCHORS="image")
-    written = terms_of(learner_of("CoOp", clip), anchors, of_class, BATCH_TEXT="template")
+    coop = terms_of(learner_of("CoOp", backbone), anchors, of_class, mmd=True, MMD_ANCHORS="image")
+    written = terms_of(learner_of("CoOp", backbone), anchors, of_class, BATCH_TEXT="template")
     assert set(written.left_out) == {"static", "stochastic"}  # frozen images against texts without learned context
     assert set(coop.left_out) == {"mmd"} and coop.weights["mmd"] == 0 and coop.weights["static"] == 1
 
 
-def test_group_mmd_of_a_run(clip):
+def test_group_mmd_of_a_run(backbone):
     """Cells of class and attribute; only pairs that the batch has both of count."""
-    learner = learner_of("MaPLe", clip).train()
+    learner = learner_of("MaPLe", backbone).train()
     weights = {"MMD_WEIGHT": 2.0, "STATIC_WEIGHT": 0.0, "STOCHASTIC_WEIGHT": 0.0}
     terms = terms_of(learner, mmd=True, MMD_VARIANCES=(0.01,), **weights)
     out = learner(pictures(6))

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from craft.clip import VisionPrompts, load_clip
-from craft.clip.vision import vision_width
+from craft.clip import VisionPrompts, load_backbone
 from craft.prompts.learner import PromptLearner
 from craft.trainers import structures
 from tests.runs import QUICK, interrupted_after, metrics, run
@@ -155,9 +154,9 @@ def test_a_toy_host_takes_one_class_and_one_registration(tmp_path, monkeypatch, 
     class ToyLearner(PromptLearner):
         defaults = {"PREC": "fp32", "TOKENS": 1}
 
-        def __init__(self, clip, classnames, node, template, fingerprint):
-            super().__init__(clip, classnames, node, template, fingerprint)
-            self.token = nn.Parameter(torch.zeros(node.TOKENS, vision_width(clip)))
+        def __init__(self, backbone, classnames, node, template):
+            super().__init__(backbone, classnames, node, template)
+            self.token = nn.Parameter(torch.zeros(node.TOKENS, backbone.vision_width))
 
         def vision_prompts(self):
             return VisionPrompts(self.token)
@@ -225,7 +224,7 @@ def test_checkpoint_holds_no_clip(tmp_path):
     size = (tmp_path / "prompt_learner" / "model.pth.tar-1").stat().st_size
     learned = metrics(tmp_path)["parameters"]
     assert size < 4 * learned + 20_000
-    assert 4 * sum(p.numel() for p in load_clip("demo").parameters()) > 20 * size
+    assert 4 * sum(p.numel() for p in load_backbone("demo").module.parameters()) > 20 * size
 
 
 def test_cocoop_is_evaluated_a_few_images_at_a_time(tmp_path, monkeypatch):

@@ -29,14 +29,14 @@ class CraftTrainer(PromptTrainer):
     def _compares(self) -> bool:
         return self.uses_unlabelled or self.cfg.TRAINER.CRAFT.GROUP_MMD
 
-    def prepare(self, clip) -> None:
-        """Static image anchors from the frozen CLIP, before it is rounded: cached, or computed now."""
-        super().prepare(clip)
+    def prepare(self, backbone) -> None:
+        """Static image anchors from the frozen backbone, before it is rounded: cached, or computed now."""
+        super().prepare(backbone)
         self.anchors = self.anchor_labels = None
         if terms.needs_anchors(self.cfg.TRAINER.CRAFT, self._compares):
             from craft.anchors.static import static_anchors  # plain hosts need no scikit-learn
 
-            found = static_anchors(self.cfg, self.dm.dataset, clip, self.fingerprint, self.device)
+            found = static_anchors(self.cfg, self.dm.dataset, backbone)
             self.anchors, self.anchor_labels = found.features.to(self.device), found.labels.to(self.device)
             self.log.about["anchors"] = found.key
 

@@ -93,7 +93,7 @@ class Evaluation:
             def compute() -> dict[str, Tensor]:
                 with torch.autocast(**self.autocast):
                     features = frozen_features(
-                        self.model.clip, images, loader.batch_size, self.device, loader.num_workers, f"{split} features"
+                        self.model.backbone, images, loader.batch_size, loader.num_workers, f"{split} features"
                     )
                 return {"features": features}
 

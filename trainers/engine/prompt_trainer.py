@@ -13,14 +13,13 @@ import time
 from typing import Any
 
 import torch
-from clip.model import convert_weights
 from dassl.data import DataManager
 from dassl.engine import TrainerX
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor
 from tqdm import tqdm
 
-from craft.clip import fingerprint, load_clip, place
+from craft.clip import load_backbone
 from craft.clip.products import onednn_is_faster
 from craft.common.errors import UserError
 from craft.datasets import ReadableImages, template_for
@@ -83,20 +82,20 @@ class PromptTrainer(TrainerX):
         cfg, classnames = self.cfg, self.dm.dataset.classnames
         name = cfg.MODEL.BACKBONE.NAME
         print(f"Loading CLIP (backbone: {name})" + (", for demonstration only" if name == "demo" else ""))
-        clip = load_clip(name)
-        if tuple(cfg.INPUT.SIZE) != (clip.visual.input_resolution,) * 2:
-            size = clip.visual.input_resolution
+        self.backbone = load_backbone(name)
+        print(f"Weights: {self.backbone.source}")
+        size = self.backbone.resolution
+        if tuple(cfg.INPUT.SIZE) != (size, size):
             raise UserError(
                 f"INPUT.SIZE is {tuple(cfg.INPUT.SIZE)} but backbone {name} reads {size}x{size} images; "
                 f'set INPUT.SIZE "({size}, {size})" or leave it out'
             )
-        self.fingerprint = fingerprint(clip)
-        self.clip = place(clip, self.device)
-        self.prepare(self.clip)
+        self.fingerprint = self.backbone.fingerprint
+        self.prepare(self.backbone.to(self.device))
         self._set_precision()
         template = template_for(cfg, self.dm.dataset)
         node = cfg.TRAINER[self.structure.node]
-        self.model = self.structure.load()(self.clip, classnames, node, template, self.fingerprint).to(self.device)
+        self.model = self.structure.load()(self.backbone, classnames, node, template).to(self.device)
         self.model.float()
         if cfg.TRAINER.COMPILE and cfg.TRAINER.TEXT_CHUNK:
             raise UserError(
@@ -117,8 +116,8 @@ class PromptTrainer(TrainerX):
         self.sched = build_lr_scheduler(self.optim, cfg.OPTIM) if optimised else None
         self.register_model(MODEL, self.model, self.optim, self.sched)
 
-    def prepare(self, clip) -> None:
-        """Hook: what must be computed with the float32 CLIP, before it is rounded and the learner is built."""
+    def prepare(self, backbone) -> None:
+        """Hook: what must be computed with the float32 backbone, before it is rounded and the learner is built."""
 
     def _set_precision(self) -> None:
         """fp16: CLIP's weights in half. amp, amp_bf16: autocast over float32 weights. On a CPU always float32."""
@@ -127,7 +126,7 @@ class PromptTrainer(TrainerX):
             print(f"PREC {precision} needs CUDA; on this {self.device.type.upper()} everything runs in float32")
             precision = "fp32"
         if precision == "fp16":
-            convert_weights(self.clip)
+            self.backbone.half()
         self.precision = precision
         self.log.about["precision"] = precision
         dtype = {"amp": torch.float16, "amp_bf16": torch.bfloat16}.get(precision, torch.float32)

@@ -5,11 +5,12 @@ import warnings
 
 import pytest
 import torch
-from clip import clip as openai
-from clip.model import CLIP
 from safetensors.torch import save_file
+from torch import nn
 
-from craft.clip import fingerprint, load_clip, resolution
+from craft.clip import load_backbone, resolution
+from craft.clip.openai import OpenAIBackbone
+from craft.clip.original import CLIP, openai
 from craft.common.errors import UserError
 
 
@@ -46,32 +47,91 @@ def test_every_format_gives_the_same_float32_model(model, tmp_path):
     images, text = torch.randn(2, 3, 16, 16), openai.tokenize(["one", "two three"])
     prints = set()
     for path in formats(model, tmp_path):
-        loaded = load_clip(str(path))
-        assert {p.dtype for p in loaded.parameters()} == {torch.float32}
-        assert not any(p.requires_grad for p in loaded.parameters()) and not loaded.training
-        torch.testing.assert_close(loaded.encode_image(images), model.encode_image(images))
-        torch.testing.assert_close(loaded.encode_text(text), model.encode_text(text))
+        loaded = load_backbone(str(path))
+        assert {p.dtype for p in loaded.module.parameters()} == {torch.float32}
+        assert not any(p.requires_grad for p in loaded.module.parameters()) and not loaded.module.training
+        torch.testing.assert_close(loaded.module.encode_image(images), model.encode_image(images))
+        torch.testing.assert_close(loaded.module.encode_text(text), model.encode_text(text))
         assert resolution(str(path)) == 16
-        prints.add(fingerprint(loaded))
+        prints.add(loaded.fingerprint)
     assert len(prints) == 1
     save_file(tiny(seed=1).state_dict(), tmp_path / "other.safetensors")
-    assert fingerprint(load_clip(str(tmp_path / "other.safetensors"))) not in prints
+    assert load_backbone(str(tmp_path / "other.safetensors")).fingerprint not in prints
+
+
+def with_gelu(model):
+    """The module with torch's own GELU in its blocks, as open_clip has it."""
+    for tower in (model.visual.transformer, model.transformer):
+        for block in tower.resblocks:
+            block.mlp.gelu = nn.GELU()
+    return model
+
+
+def said_in_the_file(folder):
+    state = tiny().state_dict()
+    save_file(state, folder / "said.safetensors", metadata={"format": "pt", "activation": "gelu"})
+    torch.save({"state_dict": state, "activation": "gelu"}, folder / "nested.pt")
+    torch.save(state | {"activation": "gelu"}, folder / "flat.pt")
+    save_file(state, folder / "silent.safetensors")
+    names = ("said.safetensors", "nested.pt", "flat.pt", "silent.safetensors?activation=gelu")
+    return [str(folder / name) for name in (*names, "said.safetensors?activation=gelu")]
+
+
+def test_gelu_is_honoured_and_known_by_another_fingerprint(model, tmp_path):
+    """Features of a model with GELU equal those of plain modules with nn.GELU, however the file or the name says so."""
+    images, texts, expected = torch.randn(2, 3, 16, 16), ["one", "two three"], with_gelu(tiny())
+    prints = set()
+    for name in said_in_the_file(tmp_path):
+        loaded = load_backbone(name)
+        assert loaded.activation == "gelu" and "activation gelu" in loaded.source and resolution(name) == 16
+        torch.testing.assert_close(loaded.encode_image(images), expected.encode_image(images), atol=1e-5, rtol=0)
+        text = expected.encode_text(openai.tokenize(texts))
+        torch.testing.assert_close(loaded.encode_texts(texts), text, atol=1e-5, rtol=0)
+        assert (loaded.encode_image(images) - model.encode_image(images)).abs().max() > 1e-3
+        assert (loaded.encode_texts(texts) - model.encode_text(openai.tokenize(texts))).abs().max() > 1e-3
+        prints.add(loaded.fingerprint)
+    quick = load_backbone(str(tmp_path / "silent.safetensors"))
+    assert quick.activation == "quick_gelu" and "?activation=gelu" in quick.source
+    assert len(prints) == 1 and quick.fingerprint not in prints
+
+
+def test_fingerprints_of_openais_models_stay(model):
+    """Caches and checkpoints of older versions stay valid; the digest before rounding is that after it."""
+    assert load_backbone("demo").fingerprint == "db6d2a97f2d0acc74d279bf6c09c3d02"
+    backbone = OpenAIBackbone(tiny(), "tiny", "")
+    assert backbone.half().dtype == torch.float16
+    assert backbone.fingerprint == OpenAIBackbone(tiny(), "tiny", "").fingerprint
+
+
+def test_activations_that_cannot_be(tmp_path):
+    said, silent, swish = (str(tmp_path / f"{name}.safetensors") for name in ("said", "silent", "swish"))
+    for path, metadata in ((said, {"activation": "gelu"}), (silent, None), (swish, {"activation": "swish"})):
+        save_file(tiny().state_dict(), path, metadata=metadata)
+    for name, message in (
+        (f"{said}?activation=quick_gelu", r"said\.safetensors says that its activation is gelu: leave out \?activ"),
+        (f"{silent}?activation=swish", "unknown activation 'swish'; it must be one of quick_gelu, gelu"),
+        (swish, r"swish\.safetensors: unknown activation 'swish'"),
+        (f"{silent}?gelu", r"behind the \? stands activation=NAME"),
+        (f"{tmp_path}/gone.pt?activation=gelu", r"no such CLIP weight file: .*gone\.pt$"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_backbone(name)
 
 
 def test_truncated_files_are_named(model, tmp_path):
     for path in formats(model, tmp_path):
         path.write_bytes(path.read_bytes()[:-5000])
         with pytest.raises(UserError, match=f"cannot read CLIP weights from .*{path.name}.*fetch it again"):
-            load_clip(str(path))
+            load_backbone(str(path))
 
 
 def test_foreign_files_are_named(tmp_path):
     torch.save({"fc.weight": torch.zeros(3, 3)}, tmp_path / "resnet.pt")
     with pytest.raises(UserError, match=r"resnet\.pt does not hold the weights of an OpenAI CLIP"):
-        load_clip(str(tmp_path / "resnet.pt"))
+        load_backbone(str(tmp_path / "resnet.pt"))
     (tmp_path / "page.pt").write_text("<html>quota exceeded</html>")
     with pytest.raises(UserError, match=r"page\.pt.*fetch it again"):
-        load_clip(str(tmp_path / "page.pt"))
+        load_backbone(str(tmp_path / "page.pt"))
 
 
 def test_code_in_a_weight_file_does_not_run(tmp_path):
@@ -81,15 +141,15 @@ def test_code_in_a_weight_file_does_not_run(tmp_path):
 
     torch.save({"state_dict": Trap()}, tmp_path / "trap.pt")
     with pytest.raises(UserError, match=r"trap\.pt"):
-        load_clip(str(tmp_path / "trap.pt"))
+        load_backbone(str(tmp_path / "trap.pt"))
     assert not (tmp_path / "sprung").exists()
 
 
 def test_unknown_names_list_the_nearest():
     with pytest.raises(UserError, match=r"unknown backbone 'ViT-B16'; did you mean: ViT-B/16"):
-        load_clip("ViT-B16")
+        load_backbone("ViT-B16")
     with pytest.raises(UserError, match="no such CLIP weight file"):
-        load_clip("weights/missing.pt")
+        load_backbone("weights/missing.pt")
 
 
 def test_download_is_checked(tmp_path, monkeypatch):
@@ -103,21 +163,22 @@ def test_download_is_checked(tmp_path, monkeypatch):
         folder.mkdir()
         (folder / "ViT-T-8.pt").write_bytes((source / "ViT-T-8.pt").read_bytes())
     monkeypatch.setitem(openai._MODELS, "ViT-T/8", (good / "ViT-T-8.pt").as_uri())
-    assert load_clip("ViT-T/8", download_root=tmp_path / "cache").visual.input_resolution == 16
+    assert load_backbone("ViT-T/8", download_root=tmp_path / "cache").resolution == 16
     monkeypatch.setitem(openai._MODELS, "ViT-T/8", (bad / "ViT-T-8.pt").as_uri())
     with pytest.raises(UserError, match="could not download CLIP 'ViT-T/8'"):
-        load_clip("ViT-T/8", download_root=tmp_path / "other")
+        load_backbone("ViT-T/8", download_root=tmp_path / "other")
     monkeypatch.setitem(openai._MODELS, "ViT-T/8", (tmp_path / "gone" / digest / "x.pt").as_uri())
     with pytest.raises(UserError, match="download it elsewhere and give its path"):
-        load_clip("ViT-T/8", download_root=tmp_path / "third")
+        load_backbone("ViT-T/8", download_root=tmp_path / "third")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ViT-B/32", "ViT-B/16", "ViT-L/14", "RN50", "RN101"])
 def test_random_weights_have_openais_shapes(name):
     """`random:` names: the published image size and dimensions."""
-    model = load_clip(f"random:{name}")
-    assert resolution(f"random:{name}") == model.visual.input_resolution == 224
+    backbone = load_backbone(f"random:{name}")
+    model = backbone.module
+    assert resolution(f"random:{name}") == backbone.resolution == model.visual.input_resolution == 224
     expected = {"ViT-L/14": 768, "RN50": 1024}.get(name, 512)
     assert model.encode_image(torch.zeros(1, 3, 224, 224)).shape == (1, expected)
     assert model.encode_text(openai.tokenize(["x"])).shape == (1, expected)

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from craft.clip import compiled, load_clip
+from craft.clip import compiled, load_backbone
+from craft.clip.openai import OpenAIBackbone
+from craft.clip.original import CLIP
 from craft.clip.products import onednn_is_faster
 from tests.craft.clip.test_precision import HOSTS, NAMES, build, losses, terms_of
 from tests.runs import metrics, run
@@ -16,8 +18,8 @@ compiler = pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"
 
 
 @pytest.fixture(scope="module")
-def clip():
-    return load_clip("demo")
+def backbone():
+    return load_backbone("demo")
 
 
 @pytest.fixture
@@ -63,14 +65,14 @@ def steps(learner, craft):
     [pytest.param(host, False, id=host.name) for host in HOSTS]
     + [pytest.param(host, True, id=f"{host.name} amp_bf16") for host in HOSTS if host.name == "MaPLe"],
 )
-def test_compiled_equals_eager(host, autocast, clip, backend):
+def test_compiled_equals_eager(host, autocast, backbone, backend):
     """Captured by dynamo and differentiated by AOTAutograd, without a code generator: features, terms, gradients."""
     backend("aot_eager")
-    plain, fast = build(host, clip), build(host, clip)
+    plain, fast = build(host, backbone), build(host, backbone)
     fast.compile_blocks = True
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        expected, expected_gradients = steps(plain, terms_of(clip)(plain))
-        found, gradients = steps(fast, terms_of(clip)(fast))
+        expected, expected_gradients = steps(plain, terms_of(backbone)(plain))
+        found, gradients = steps(fast, terms_of(backbone)(fast))
     tight = {"atol": 3e-2, "rtol": 3e-2} if autocast else {"atol": 1e-5, "rtol": 1e-4}
     torch.testing.assert_close(found, expected, **tight)
     for name, gradient in gradients.items():
@@ -82,10 +84,10 @@ def test_compiled_equals_eager(host, autocast, clip, backend):
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
-def test_compilations_do_not_grow_with_steps(host, clip, backend):
+def test_compilations_do_not_grow_with_steps(host, backbone, backend):
     count = Counting()
     backend(count)
-    learner = build(host, clip)
+    learner = build(host, backbone)
     learner.compile_blocks = True
 
     def step(size, learning):
@@ -104,23 +106,22 @@ def test_compilations_do_not_grow_with_steps(host, clip, backend):
         assert [step(size, learning) for size in (4, 6, 5, 9, 2, 17)] == [second] * 6
 
 
-def test_more_blocks_compile_no_more(clip, backend):
+def test_more_blocks_compile_no_more(backbone, backend):
     """12 blocks share what 3 need."""
     graphs = []
     for blocks in (3, 12):
         count = Counting()
         backend(count)
-        learner = build(next(host for host in HOSTS if host.name == "MaPLe"), deeper(clip, blocks))
+        learner = build(next(host for host in HOSTS if host.name == "MaPLe"), deeper(backbone, blocks))
         learner.compile_blocks = True
-        losses(learner, terms_of(clip)(learner))
+        losses(learner, terms_of(backbone)(learner))
         graphs.append(count.graphs)
     assert graphs[0] == graphs[1] > 0
 
 
-def deeper(clip, blocks):
-    """CLIP of the demo's widths with another number of blocks, random weights."""
-    from clip.model import CLIP
-
+def deeper(backbone, blocks):
+    """A backbone of the demo's widths with another number of blocks, random weights."""
+    clip = backbone.module
     visual, width = clip.visual, clip.transformer.width
     model = CLIP(
         clip.text_projection.shape[1],
@@ -134,7 +135,7 @@ def deeper(clip, blocks):
         clip.transformer.resblocks[0].attn.num_heads,
         blocks,
     )
-    return model.eval().requires_grad_(False)
+    return OpenAIBackbone(model, "deeper", "random")
 
 
 @compiler

@@ -121,9 +121,10 @@ def test_another_torch_without_the_operator_keeps_its_own(broken, monkeypatch):
 def test_both_libraries_give_the_same_features(value):
     """In processes of their own, since the choice is made once: the demonstration backbone's features."""
     code = (
-        "from craft.clip import load_clip, encode_texts; from craft.clip.products import onednn_is_faster\n"
-        "print(onednn_is_faster()); clip = load_clip('demo'); found = encode_texts(clip, ['one', 'the digit two'])\n"
-        "print((found - clip.encode_text(__import__('clip').tokenize(['one', 'the digit two']))).abs().max().item())"
+        "from craft.clip import load_backbone; from craft.clip.products import onednn_is_faster\n"
+        "from craft.clip.original import openai; print(onednn_is_faster()); texts = ['one', 'the digit two']\n"
+        "backbone = load_backbone('demo'); expected = backbone.module.encode_text(openai.tokenize(texts))\n"
+        "print((backbone.encode_texts(texts) - expected).abs().max().item())"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],

@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from clip import tokenize
-from clip.model import build_model
 from safetensors import safe_open
 
 from craft import demo
+from craft.clip.original import build_model, openai
 from craft.common.errors import UserError
 from craft.demo import glyphs, train
 
@@ -30,7 +29,7 @@ def tiny():
 
 def test_openai_builds_it_from_its_shapes_alone(model):
     built = build_model(demo.state_dict()).float()  # rounds matrices to float16, in which they are stored anyway
-    texts = tokenize([demo.DIGIT_TEMPLATE.format(name) for name in demo.DIGIT_NAMES])
+    texts = openai.tokenize([demo.DIGIT_TEMPLATE.format(name) for name in demo.DIGIT_NAMES])
     images = torch.randn(2, 3, demo.RESOLUTION, demo.RESOLUTION, generator=torch.Generator().manual_seed(0))
     assert built.visual.input_resolution == demo.RESOLUTION
     with torch.no_grad():
@@ -114,7 +113,7 @@ def test_rounding_and_left_out_rows_do_not_move_features(tmp_path, tiny):
 
     images, texts, _ = train.draw_batch(seed=0, step=0, size=8)
     # The last text holds words that no caption has: its rows are drawn again, not stored.
-    ids = tokenize([*texts, "a photo of a golden retriever."])
+    ids = openai.tokenize([*texts, "a photo of a golden retriever."])
     with torch.no_grad():
         for got, want in (
             (train.load(path).encode_image(images), whole.encode_image(images)),
@@ -212,5 +211,5 @@ def test_no_caption_holds_a_token_that_training_left_out():
 
 def test_class_names_are_among_the_words_that_training_uses():
     known = set(train.trained_tokens().tolist())
-    prompts = tokenize([demo.DIGIT_TEMPLATE.format(name) for name in demo.DIGIT_NAMES])
+    prompts = openai.tokenize([demo.DIGIT_TEMPLATE.format(name) for name in demo.DIGIT_NAMES])
     assert set(prompts.flatten().tolist()) - {0} <= known

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from yacs.config import CfgNode
 
+from craft.clip.openai import tokenize
 from craft.clip.products import linear
-from craft.clip.text import tokenize
 from craft.lab.bench import flops, measure, memory, plain, report, worker
 from craft.lab.bench.command import main
 from craft.lab.bench.names import class_names
@@ -17,7 +17,7 @@ from craft.lab.bench.targets import SITUATION, TARGETS, Target
 from craft.objective import CraftTerms
 from craft.terms import defaults
 from tests import test_golden
-from tests.test_golden import CASES, clip  # noqa: F401 (a fixture)
+from tests.test_golden import CASES, backbone  # noqa: F401 (a fixture)
 
 SMALL = ["--quick", "--classes", "3", "5", "--repeats", "1"]
 
@@ -102,12 +102,12 @@ def test_paths_that_part_with_more_classes_than_were_checked(tmp_path, capsys, m
 @pytest.mark.parametrize(
     "name", [n for n, case in sorted(CASES.items()) if set(case["trainer_config"]) <= set(plain.STRUCTURES)]
 )
-def test_plain_path_is_the_published_one(name, clip, monkeypatch):  # noqa: F811
+def test_plain_path_is_the_published_one(name, backbone, monkeypatch):  # noqa: F811
     """Its losses are those recorded from the published trainers."""
     case = CASES[name]
-    learner = test_golden.build(case, clip, monkeypatch)
+    learner = test_golden.build(case, backbone, monkeypatch)
     node = CfgNode({**defaults(), "STATIC_WEIGHT": 0.0, "STOCHASTIC_WEIGHT": 0.0})
-    path = plain.PlainPath(clip, learner, CraftTerms(node, learner))
+    path = plain.PlainPath(backbone.module, learner, CraftTerms(node, learner))
     images, labels = test_golden.images_of(case["case"], len(case["labels"])), torch.tensor(case["labels"])
     terms = path.terms(images, labels)
     if not {"batch_text", "target_images"} & set(case):  # Craft's release has terms that the plain path has not

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yacs.config import CfgNode
 
-from craft.clip import encode_texts, fingerprint, load_clip
-from craft.clip.text import common_prefix, prefix_groups, tokenize
+from craft.clip import load_backbone
+from craft.clip.openai import tokenize
+from craft.clip.tokens import common_prefix, prefix_groups
 from craft.lab.bench import plain
 from craft.objective import CraftTerms, Step
 from craft.terms import defaults
@@ -26,8 +27,8 @@ names = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def clip():
-    return load_clip("demo")
+def backbone():
+    return load_backbone("demo")
 
 
 @st.composite
@@ -55,17 +56,17 @@ def nodes(draw, host):
     chunk=st.sampled_from([0, 0, 1, 2]),
     seed=st.integers(0, 99),
 )
-def test_losses_gradients_and_logits_are_those_of_the_plain_path(clip, data, name, classes, batch, chunk, seed):
+def test_losses_gradients_and_logits_are_those_of_the_plain_path(backbone, data, name, classes, batch, chunk, seed):
     host = STRUCTURES[name]
     torch.manual_seed(seed)
-    learner = host.load()(clip, classes, data.draw(nodes(host)), "a photo of a {}.", fingerprint(clip)).float()
+    learner = host.load()(backbone, classes, data.draw(nodes(host)), "a photo of a {}.").float()
     learner.text_chunk = chunk
     with torch.no_grad():  # prompts as after some training: deep ones that are not nearly zero
         for parameter in learner.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    anchors = torch.randn(len(classes), clip.text_projection.shape[1])
+    anchors = torch.randn(len(classes), backbone.embed_dim)
     craft = CraftTerms(CfgNode(defaults()), learner, anchors, torch.arange(len(classes)))
-    path = plain.PlainPath(clip, learner, craft)
+    path = plain.PlainPath(backbone.module, learner, craft)
     images, labels = torch.randn(batch, 3, 32, 32), torch.randint(len(classes), (batch,))
     learner.train()
     found = []
@@ -93,11 +94,13 @@ def test_losses_gradients_and_logits_are_those_of_the_plain_path(clip, data, nam
     forms=st.lists(st.sampled_from(["a photo of a {}.", "a photo of the {}.", "{} texture.", "{}"]), min_size=1),
     batch=st.sampled_from([1, 3, 256]),
 )
-def test_texts_encoded_in_groups_are_those_encoded_alone(clip, classes, forms, batch):
+def test_texts_encoded_in_groups_are_those_encoded_alone(backbone, classes, forms, batch):
     texts = [form.replace("{}", name) for name in classes for form in forms]
-    expected = torch.cat([clip.encode_text(plain.openai.tokenize([text])) for text in dict.fromkeys(texts)])
+    expected = torch.cat([backbone.module.encode_text(plain.openai.tokenize([text])) for text in dict.fromkeys(texts)])
     place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    torch.testing.assert_close(encode_texts(clip, texts, batch), expected[[place[t] for t in texts]], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        backbone.encode_texts(texts, batch), expected[[place[t] for t in texts]], atol=1e-5, rtol=0
+    )
 
 
 tokens = st.lists(st.integers(0, 3), max_size=6).map(lambda row: [7, *row, 9])
