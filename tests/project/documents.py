@@ -22,7 +22,7 @@ STARTS = re.compile(
     r"(?:[A-Z_]+=\S+ )*(?:craft|python -m craft\S*|python -m anchors|python train\.py|bash scripts/\S+)(?= |$)"
 )
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 class Command(NamedTuple):
