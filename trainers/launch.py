@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("no trainer given; choose with --trainer one of:\n" + structures.describe())
     from craft import bundled
     from craft.runs import record
-    from craft.trainers.settings import get_cfg, setup_cfg
+    from craft.trainers.settings import absent_values, get_cfg, setup_cfg
 
     cfg = setup_cfg(options)
     command = [SCRIPT, *(sys.argv[1:] if argv is None else argv)]
@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     mode, model = mode_and_model(cfg, options)
     versions = {"dassl": f"{bundled.VERSION} ({bundled.WHICH})"}
     versions |= {name: digest_file(module.__file__)[:12] for name, module in imported.items() if module.__file__}
-    with record.session(cfg.clone(), get_cfg(), command, mode, model, options.force, versions) as session:
+    absent = absent_values(cfg)
+    with record.session(cfg.clone(), get_cfg(), command, mode, model, options.force, versions, absent) as session:
         if session.done:
             print(f"Already done: {cfg.OUTPUT_DIR} (--force runs it again)")
             return 0

@@ -7,17 +7,22 @@ Later layers win: Dassl's defaults, this project's, the data set's yaml, the tra
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from dassl.config import get_cfg_default
+from dassl.data.transforms import transforms
+from dassl.evaluation import EVALUATOR_REGISTRY
+from dassl.optim import lr_scheduler, optimizer
 from yacs.config import CfgNode
 
 from craft import datasets, terms
 from craft.clip import PIXEL_MEAN, PIXEL_STD, pixel_statistics, resolution
 from craft.common.errors import unknown
 from craft.common.places import configs
+from craft.config import keys
 from craft.config.commandline import return_keys
 from craft.config.layers import find, merge, merge_options, read_yaml
-from craft.trainers.structures import STRUCTURES, structure_of
+from craft.trainers.structures import STRUCTURES, host_name, structure_of
 
 
 def get_cfg() -> CfgNode:
@@ -39,6 +44,29 @@ def get_cfg() -> CfgNode:
     cfg.DATASET.NAME = "Digits"
     cfg.SEED = 1
     return cfg
+
+
+def names_of_dassl() -> dict[str, list[str]]:
+    """Row of `craft.config.keys` -> the names that the installed Dassl, and whoever extends it, has for it."""
+    lists = {
+        "INPUT.TRANSFORMS": (transforms, "AVAI_CHOICES"),
+        "INPUT.INTERPOLATION": (transforms, "INTERPOLATION_MODES"),
+        "OPTIM.NAME": (optimizer, "AVAI_OPTIMS"),
+        "OPTIM.LR_SCHEDULER": (lr_scheduler, "AVAI_SCHEDS"),
+    }  # names that another version of Dassl may lack
+    found = {row: list(getattr(module, name)) for row, (module, name) in lists.items() if hasattr(module, name)}
+    return {**found, "TEST.EVALUATOR": EVALUATOR_REGISTRY.registered_names()}
+
+
+def absent_values(cfg: CfgNode) -> dict[str, Any]:
+    """Key -> what a run like ``cfg`` effectively had where its record does not know the key, if not the default.
+
+    To a trainer without Craft's terms their weights make no difference: there a missing one counts as that of ``cfg``.
+    """
+    trainer, flat = cfg.TRAINER.NAME, dict(keys.leaves(cfg))
+    craft = structure_of(trainer) is not None and trainer != host_name(trainer)
+    found = keys.absent_values(cfg)
+    return {key: value if craft or ".CRAFT." not in key else flat[key] for key, value in found.items()}
 
 
 def setup_cfg(options: argparse.Namespace) -> CfgNode:
@@ -77,11 +105,13 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
     datasets.enter_into_dassl()
     if cfg.DATASET.NAME not in datasets.list_datasets():
         raise unknown("data set", cfg.DATASET.NAME, datasets.list_datasets())
-    if structure and tuple(cfg.INPUT.SIZE) == (0, 0):
-        cfg.INPUT.SIZE = (resolution(cfg.MODEL.BACKBONE.NAME),) * 2
+    keys.check(cfg, get_cfg(), names_of_dassl())
     if structure and (tuple(cfg.INPUT.PIXEL_MEAN), tuple(cfg.INPUT.PIXEL_STD)) == (PIXEL_MEAN, PIXEL_STD):
         # CLIP's stand in every published yaml: they mean the backbone's own.
         cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD = map(list, pixel_statistics(cfg.MODEL.BACKBONE.NAME))
+    if tuple(cfg.INPUT.SIZE) == (0, 0):
+        own_size = (resolution(cfg.MODEL.BACKBONE.NAME),) * 2 if structure else get_cfg_default().INPUT.SIZE
+        cfg.INPUT.SIZE = own_size
     if not cfg.OUTPUT_DIR or (options.output_dir == "" and cfg.OUTPUT_DIR == "./output"):
         cfg.OUTPUT_DIR = f"output/{cfg.DATASET.NAME}/{cfg.TRAINER.NAME}/seed{cfg.SEED}"
         if options.eval_only:  # beside the run that trained, never over it

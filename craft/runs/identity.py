@@ -58,14 +58,19 @@ def config_digest(cfg: dict) -> str:
     return digest_json(settled(cfg))[:16]
 
 
-def differences(then: dict[str, Any], now: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
+def differences(
+    then: dict[str, Any], now: dict[str, Any], defaults: dict[str, Any], absent: dict[str, Any] | None = None
+) -> list[str]:
     """``["OPTIM.LR: 0.002 there, 0.01 now", …]`` between two flat configurations.
 
-    A key that one of them does not know (it was added to the code, or taken away, in between) counts as its default.
+    A key that one of them does not know (it was added to the code, or taken away, in between) counts as its value in
+    ``absent``: what a run without the key effectively had, such as 0 for the weight of a term that it did not have.
+    Any other counts as its default, which is right where the default changes nothing.
     """
+    usual = defaults | (absent or {})
     lines = []
     for key in sorted({*then, *now} - VOLATILE):
-        fallback = defaults.get(key, then.get(key, now.get(key)))
+        fallback = usual.get(key, then.get(key, now.get(key)))
         old, new = then.get(key, fallback), now.get(key, fallback)
         if old != new:
             lines.append(f"{key}: {_show(old)} there, {_show(new)} now")

@@ -147,10 +147,17 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def what_to_do(
-    folder: Path, config: dict, defaults: dict, mode: str = "train", model: dict | None = None, force: bool = False
+    folder: Path,
+    config: dict,
+    defaults: dict,
+    mode: str = "train",
+    model: dict | None = None,
+    force: bool = False,
+    absent: dict[str, Any] | None = None,
 ) -> str:
     """``new``, ``resume`` or ``done`` for a run with this nested ``config`` in ``folder``.
 
+    defaults, absent: what keys count as that the folder's record does not know, see `identity.differences`.
     UserError where the folder holds the results or finished epochs of a run with other settings.
     """
     found = read(folder)
@@ -161,7 +168,7 @@ def what_to_do(
     flat = [identity.flatten(each) for each in (found["config"], config, defaults)]
     if mode == "evaluate":  # learned prompts are evaluated without Craft: its settings change no number
         flat = [{key: each[key] for key in each if not key.startswith("TRAINER.CRAFT.")} for each in flat]
-    different = identity.differences(*flat)
+    different = identity.differences(*flat, absent)
     if found.get("mode") != mode:
         different.insert(0, f"it is a run to {found.get('mode')}, this is one to {mode}")
     if different:
@@ -262,6 +269,7 @@ def session(
     model: dict | None = None,
     force: bool = False,
     versions: dict[str, str] | None = None,
+    absent: dict[str, Any] | None = None,
 ) -> Iterator[Session]:
     """Guard one run in ``config["OUTPUT_DIR"]``.
 
@@ -269,6 +277,7 @@ def session(
         config: the resolved configuration, nested. defaults: that of an empty command line, for keys unknown then.
         command: for the record. mode: ``train`` or ``evaluate``. model: `identity.model_record` of an evaluation.
         force: replace whatever run the folder holds. versions: of what is used beside `identity.versions`.
+        absent: flat, in place of defaults for keys that were not without effect before they existed.
 
     The run is ``started`` before the block, ``done`` after it, ``failed`` with its error's last line where the block
     raises; an interrupt leaves it ``started``, as a kill does. UserError where another process works in the folder or
@@ -276,7 +285,7 @@ def session(
     """
     folder = Path(config["OUTPUT_DIR"])
     with _lock(folder):
-        todo = what_to_do(folder, config, defaults, mode, model, force)
+        todo = what_to_do(folder, config, defaults, mode, model, force, absent)
         previous = read(folder) or {}
         code = identity.code_digest()
         if todo == "done":

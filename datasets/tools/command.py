@@ -58,9 +58,12 @@ def load(name: str, root: str, options: list[str], allow_subset: bool):
     cfg.SEED = 1
     cfg.DATASET.NAME, cfg.DATASET.ROOT, cfg.DATASET.ALLOW_SUBSET = name, root, allow_subset
     if options:
+        from craft.config import keys
         from craft.config.layers import merge_options
 
+        defaults = cfg.clone()
         merge_options(cfg, options)
+        keys.check(cfg, defaults)
     random.seed(cfg.SEED)
     with tempfile.TemporaryDirectory(prefix="craft-datasets-") as scratch:
         if not cfg.DATASET.CACHE_DIR:

@@ -52,14 +52,14 @@ class Check:
         with self.lock:
             from craft.config.commandline import parser
             from craft.trainers import launch
-            from craft.trainers.settings import get_cfg, setup_cfg
+            from craft.trainers.settings import absent_values, get_cfg, setup_cfg
 
             options = parser("").parse_args(list(run.arguments))
             cfg = setup_cfg(options)
             if self.defaults is None:
                 self.defaults = get_cfg()
             mode, model = launch.mode_and_model(cfg, options)
-            todo = record.what_to_do(run.folder, cfg, self.defaults, mode, model)
+            todo = record.what_to_do(run.folder, cfg, self.defaults, mode, model, absent=absent_values(cfg))
         if todo == "done" and code and record.read(run.folder)["identity"]["code"] != identity.code_digest():
             return "new"
         return todo

@@ -229,7 +229,7 @@ def test_evaluator_that_is_told_no_groups():
 
 @DATASET_REGISTRY.register()
 class HalfGrouped(DatasetBase):
-    """Written on Dassl's API alone; DATASET.SUBSAMPLE_CLASSES (ab)used to say which parts have groups."""
+    """Written on Dassl's API alone; DATASET.CIFAR_C_TYPE (ab)used to say which parts have groups."""
 
     def __init__(self, cfg):
         grouped = {"train": ("train",), "test": ("test",), "mixed": ("train", "val"), "all": ("train", "val", "test")}
@@ -239,7 +239,7 @@ class HalfGrouped(DatasetBase):
             for index in range(4):
                 path = f"{cfg.DATASET.ROOT}/{part}{index}.png"
                 Image.new("RGB", (16, 16), (60 * index, 9, 9)).save(path)
-                group = index if part in grouped[cfg.DATASET.SUBSAMPLE_CLASSES] else None
+                group = index if part in grouped[cfg.DATASET.CIFAR_C_TYPE or "all"] else None
                 label = index % 2
                 parts[part].append(GroupDatum(path, label, 0, ("red", "dark")[label], group=group))
         super().__init__(train_x=parts["train"], val=parts["val"], test=parts["test"])
@@ -256,7 +256,7 @@ class HalfGrouped(DatasetBase):
 def test_groups_in_only_some_splits(which, message, backbone, tmp_path):
     (tmp_path / "half.yaml").write_text('DATASET: {NAME: "HalfGrouped"}\n')
     common = ("--trainer", "CoOp", *backbone, "--dataset-config-file", str(tmp_path / "half.yaml"))
-    run = train(tmp_path / "a", *common, "--root", str(tmp_path), options=("DATASET.SUBSAMPLE_CLASSES", which))
+    run = train(tmp_path / "a", *common, "--root", str(tmp_path), options=("DATASET.CIFAR_C_TYPE", which))
     assert run.status == 1 and message in run.err and run.err.count("\n") == 1
     whole = train(tmp_path / "b", *common, "--root", str(tmp_path))
     assert whole.status == 0, whole.err

@@ -22,7 +22,7 @@ class CraftTrainer(PromptTrainer):
     """A structure with Craft's terms that read a labelled batch; with GROUP_MMD also those that compare its groups."""
 
     def check_cfg(self, cfg) -> None:
-        super().check_cfg(cfg)
+        super().check_cfg(cfg)  # settings that do not go together; single ones are checked by `craft.config.keys`
         terms.check(cfg.TRAINER.CRAFT)
 
     @property

@@ -30,7 +30,6 @@ from craft.trainers.engine.group_evaluator import check_selection, choose_evalua
 from craft.trainers.engine.run_log import RunLog
 from craft.trainers.structures import Structure
 
-PRECISIONS = ("fp32", "fp16", "amp", "amp_bf16")
 MODEL = "prompt_learner"  # the name under which Dassl knows the model, and its folder in the output
 
 
@@ -60,13 +59,6 @@ class PromptTrainer(TrainerX):
             keep_features=cfg.TEST.CACHE_FEATURES and cfg.DATASET.BAD_IMAGES == "error",
             dataset=cfg.DATASET.NAME,
         )
-
-    def check_cfg(self, cfg) -> None:
-        precision = cfg.TRAINER[self.structure.node].PREC
-        if precision not in PRECISIONS:
-            raise UserError(
-                f"TRAINER.{self.structure.node}.PREC is {precision!r}; it must be one of {', '.join(PRECISIONS)}"
-            )
 
     def build_data_loader(self) -> None:
         dm = DataManager(within_cores(self.cfg), dataset_wrapper=ReadableImages)

@@ -41,6 +41,8 @@ def test_names_of_configurations():
         setup("--trainer", "MaPLeCraft", "--config-file", "base2neu")
     with pytest.raises(UserError, match=r"unknown data set configuration 'caltech'; did you mean: .*caltech101"):
         setup("--trainer", "MaPLeCraft", "--dataset-config-file", "caltech")
+    with pytest.raises(UserError, match=r"unknown data set configuration"):
+        setup("--trainer", "MaPLeCraft", "--dataset-config-file", "c" * 5000)
 
 
 # Written as the files of CoOp, MaPLe and PromptSRC are: lists and tuples as strings, numbers without a dot, 1e-5.

@@ -225,3 +225,28 @@ def test_keys_that_are_new_count_as_their_defaults():
     assert identity.differences(then, now, {"A": 0, "NEW": "x", "B.C": [1]}) == []
     assert identity.differences(then, now, {"A": 0, "NEW": "y", "B.C": [1]}) == ["NEW: y there, x now"]
     assert identity.differences({"OUTPUT_DIR": "a"}, {"OUTPUT_DIR": "b"}, {}) == []
+
+
+def test_a_weight_that_is_new_counts_as_zero():
+    """A term's weight is 1 unless set, but a run made before the term existed trained without it."""
+    defaults, absent = {"A": 1, "NEW_WEIGHT": 1.0}, {"NEW_WEIGHT": 0.0}
+    assert identity.differences({"A": 1}, defaults, defaults, absent) == ["NEW_WEIGHT: 0.0 there, 1.0 now"]
+    assert identity.differences({"A": 1}, {"A": 1, "NEW_WEIGHT": 0.0}, defaults, absent) == []
+    assert identity.differences(defaults, defaults, defaults, absent) == []
+
+
+def test_a_run_from_before_a_term_existed(tmp_path, capsys):
+    """It is no run with that term, unless the term has weight 0 now, or the trainer has no terms."""
+    for trainer in ("CoOp", "CoOpCraft"):
+        assert go(tmp_path / trainer, *EPOCHS, trainer=trainer) == 0
+        path = tmp_path / trainer / record.RECORD
+        found = json.loads(path.read_text())
+        del found["config"]["TRAINER"]["CRAFT"]["STOCHASTIC_WEIGHT"]  # as if it were new
+        path.write_text(json.dumps(found))
+    capsys.readouterr()
+    assert go(tmp_path / "CoOp", *EPOCHS, trainer="CoOp") == 0
+    assert "Already done" in capsys.readouterr().out
+    assert go(tmp_path / "CoOpCraft", *EPOCHS) == 1
+    assert "TRAINER.CRAFT.STOCHASTIC_WEIGHT: 0.0 there, 0.1 now" in capsys.readouterr().err
+    assert go(tmp_path / "CoOpCraft", *EPOCHS, "TRAINER.CRAFT.STOCHASTIC_WEIGHT", "0") == 0
+    assert "Already done" in capsys.readouterr().out
