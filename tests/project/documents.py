@@ -122,6 +122,17 @@ def yamls() -> list[tuple[str, str]]:
     return sorted({(str(path.relative_to(PROJECT)), yaml) for path, text in texts for yaml in named.findall(text)})
 
 
+def keys() -> list[tuple[str, str]]:
+    """(page, ``TRAINER.CRAFT.SYMMETRIC``) of every configuration key or node that a page names in backticks, with a value
+    or without; those of the examples aside."""
+    named = re.compile(r"[A-Z]+(?:\.[A-Z][A-Z0-9_]*)+")
+    found = set()
+    for page in PAGES:
+        for span in SPAN.findall(_prose(page.read_text(encoding="utf-8"))):
+            found |= {(str(page.relative_to(PROJECT)), key) for key in named.findall(span) if ".MINE" not in key}
+    return sorted(found)
+
+
 def functions() -> list[tuple[str, str]]:
     """(file, name) of what a page says to be in a file: ``file.py``: ``name``, ``name``, or ``name`` in ``file.py``."""
     found = []

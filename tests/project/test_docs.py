@@ -16,8 +16,9 @@ from craft.datasets.tools import command as data
 from craft.lab.bench import command as bench
 from craft.lab.results import command as results
 from craft.lab.sweeps import command as sweep
+from craft.lab.sweeps.catalogue import PROTOCOLS
 from craft.trainers import launch, precompute
-from craft.trainers.settings import setup_cfg
+from craft.trainers.settings import get_cfg, setup_cfg
 from tests.conftest import PROJECT
 from tests.project import documents
 
@@ -211,6 +212,24 @@ def test_every_function_that_a_page_names_is_in_its_file():
         if not re.search(rf"(def|class) {name}\b|^{name}\b", text, re.MULTILINE):
             gone.append(f"{name} in {path}")
     assert len(documents.functions()) > 20 and not gone, "\n".join(gone)
+
+
+def test_every_key_that_a_page_names_is_one():
+    cfg, gone = get_cfg(), []
+    for page, key in documents.keys():
+        node = cfg
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, dict) else None
+        if node is None:
+            gone.append(f"{page}: {key}")
+    assert len(documents.keys()) > 30 and not gone, "\n".join(gone)
+
+
+def test_the_page_on_protocols_has_a_row_for_each():
+    rows = (PROJECT / "docs/protocols.md").read_text().splitlines()
+    for protocol in PROTOCOLS.values():
+        (row,) = (row for row in rows if row.startswith(f"| `{protocol.name}` |"))
+        assert f"| `{protocol.config}` |" in row
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "DATASETS.md"])
