@@ -122,9 +122,9 @@ def yamls() -> list[tuple[str, str]]:
     return sorted({(str(path.relative_to(PROJECT)), yaml) for path, text in texts for yaml in named.findall(text)})
 
 
-def keys() -> list[tuple[str, str]]:
-    """(page, ``TRAINER.CRAFT.SYMMETRIC``) of every configuration key or node that a page names in backticks, with a value
-    or without; those of the examples aside."""
+def named_keys() -> list[tuple[str, str]]:
+    """(page, ``TRAINER.CRAFT.SYMMETRIC``) of every configuration key or node that a page names in backticks, with or
+    without a value; those of the examples aside."""
     named = re.compile(r"[A-Z]+(?:\.[A-Z][A-Z0-9_]*)+")
     found = set()
     for page in PAGES:
