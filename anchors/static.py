@@ -15,7 +15,6 @@ import torch
 from dassl.data.transforms import build_transform
 from torch import Tensor
 
-import craft.bundled  # noqa: F401  (makes `import dassl` work)
 from craft.anchors.kmeans import class_anchors
 from craft.clip import Backbone
 from craft.clip.features import digest_images, frozen_features

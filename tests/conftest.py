@@ -10,7 +10,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import craft.bundled  # noqa: E402,F401  (makes `import dassl` work before any test imports it)
+import craft.bundled  # noqa: E402,F401  (makes `import dassl` work)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         run(cfg, options, command)
         return 0
     mode, model = mode_and_model(cfg, options)
-    versions = {"dassl": f"{bundled.VERSION} ({bundled.WHICH})"}
+    versions = {"dassl": f"{bundled.version()} ({bundled.which()})"}
     versions |= {name: digest_file(module.__file__)[:12] for name, module in imported.items() if module.__file__}
     absent = absent_values(cfg)
     with record.session(cfg.clone(), get_cfg(), command, mode, model, options.force, versions, absent) as session:

@@ -84,7 +84,7 @@ class Evaluation:
             images = loader.dataset
             key = {
                 "format": 1,
-                "backbone": self.model.fingerprint,
+                "backbone": self.model.backbone.fingerprint,
                 "precision": self.precision,
                 "images": digest_images(images.data_source),
                 "transform": str(images.transform),

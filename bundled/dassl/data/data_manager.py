@@ -2,12 +2,10 @@
 
 import torch
 import torchvision.transforms as T
-from dassl.utils import read_image
 from torch.utils.data import Dataset as TorchDataset
 
-from craft.bundled.both.tables import two_columns
-from craft.common.errors import UserError
-
+from ..utils.errors import UserError
+from ..utils.tools import read_image, two_columns
 from .datasets import build_dataset
 from .samplers import build_sampler
 from .transforms import INTERPOLATION_MODES, build_transform

@@ -7,8 +7,7 @@ from collections import defaultdict
 import numpy as np
 from torch.utils.data.sampler import RandomSampler, Sampler, SequentialSampler
 
-from craft.bundled.both.names import UnknownName
-from craft.common.errors import UserError
+from ..utils.errors import UnknownName, UserError
 
 
 class _DomainSampler(Sampler):

@@ -4,9 +4,8 @@ import os.path as osp
 from collections import OrderedDict
 
 import torch
-from dassl.utils import save_checkpoint, tolist_if_not
 
-from craft.bundled.both import models
+from ..utils import save_checkpoint, tolist_if_not, trained_models
 
 
 class TrainerBase:
@@ -66,8 +65,8 @@ class TrainerBase:
                 model_name=model_name,
             )
 
-    resume_model_if_exist = models.resume_model_if_exist
-    load_model = models.load_model
+    resume_model_if_exist = trained_models.resume_model_if_exist
+    load_model = trained_models.load_model
 
     # ---------------------------------------------------------------- one step
 

@@ -1,6 +1,6 @@
 """The registry of trainers."""
 
-from dassl.utils.registry import Registry, build
+from ..utils.registry import Registry, build
 
 TRAINER_REGISTRY = Registry("TRAINER")
 

@@ -3,10 +3,8 @@
 import datetime
 import time
 
-from dassl.utils import AverageMeter, MetricMeter
-
-from craft.common.errors import UserError
-
+from ..utils import AverageMeter, MetricMeter
+from ..utils.errors import UserError
 from .simple import SimpleTrainer
 
 

@@ -6,14 +6,14 @@ import time
 
 import numpy as np
 import torch
-from dassl.data import DataManager
-from dassl.evaluation import build_evaluator
-from dassl.modeling import build_backbone, build_head
-from dassl.optim import build_lr_scheduler, build_optimizer
-from dassl.utils import count_num_param, load_pretrained_weights, mkdir_if_missing
 from torch import nn
 from tqdm import tqdm
 
+from ..data import DataManager
+from ..evaluation import build_evaluator
+from ..modeling import build_backbone, build_head
+from ..optim import build_lr_scheduler, build_optimizer
+from ..utils import count_num_param, load_pretrained_weights, mkdir_if_missing
 from .base import TrainerBase
 
 

@@ -1,6 +1,6 @@
 """The registry of evaluators."""
 
-from dassl.utils.registry import Registry, build
+from ..utils.registry import Registry, build
 
 EVALUATOR_REGISTRY = Registry("EVALUATOR")
 

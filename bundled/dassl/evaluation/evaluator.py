@@ -5,8 +5,7 @@ from collections import OrderedDict
 
 import torch
 
-from craft.common.files import atomic_path
-
+from ..utils.files import atomic_path
 from .build import EVALUATOR_REGISTRY
 
 

@@ -7,8 +7,8 @@ epoch i. The period of the cosine is MAX_EPOCH whatever W, so with a warm-up it 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from craft.bundled.both.checkpoints import load_warmup_state_dict, warmup_state_dict
-from craft.bundled.both.names import UnknownName
+from ..utils.checkpoints import load_warmup_state_dict, warmup_state_dict
+from ..utils.errors import UnknownName
 
 AVAI_SCHEDS = ["single_step", "multi_step", "cosine"]
 

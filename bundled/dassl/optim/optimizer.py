@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import nn
 
-from craft.bundled.both.names import UnknownName
+from ..utils.errors import UnknownName
 
 
 def _adam_settings(cfg):

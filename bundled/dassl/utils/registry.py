@@ -1,6 +1,8 @@
 """A mapping from names in a configuration to classes and functions."""
 
-from craft.bundled.both.names import UnknownName, readable
+import re
+
+from .errors import UnknownName
 
 __all__ = ["Registry"]
 
@@ -34,6 +36,11 @@ class Registry:
 
     def registered_names(self):
         return list(self._obj_map)
+
+
+def readable(registry_name):
+    """``"DATASET"`` -> ``"dataset"``: what an error calls the members of a registry."""
+    return re.sub(r"[_\s]+", " ", registry_name).strip().lower()
 
 
 def build(registry, name, verbose, announcement, *args, **kwargs):

@@ -1,9 +1,10 @@
-"""Files, seeds and the description of the machine."""
+"""Files, images, names, seeds, and what a log opens with: the description of the machine and a table."""
 
 import json
 import os
 import platform
 import random
+import struct
 import sys
 import urllib.error
 import urllib.request
@@ -13,11 +14,10 @@ from importlib import metadata
 
 import numpy as np
 import torch
+from PIL import Image
 
-from craft.bundled.both.images import read_image
-from craft.bundled.both.names import check_availability
-from craft.common.errors import UserError
-from craft.common.files import atomic_path, read_json, write_text
+from .errors import UnknownName, UserError
+from .files import atomic_path, read_json, write_text
 
 __all__ = [
     "check_availability",
@@ -34,6 +34,9 @@ __all__ = [
     "write_json",
 ]
 
+# What Pillow raises for damaged bytes depends on the format; these are all that its plugins document or leak.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+
 
 def mkdir_if_missing(dirname):
     """Create a folder and its parents. Raises UserError where that is not possible."""
@@ -49,6 +52,28 @@ def check_isfile(fpath):
     if not found:
         warnings.warn(f'No file found at "{fpath}"', stacklevel=2)
     return found
+
+
+def require_file(path):
+    """True where ``path`` is a file; raises UserError where it is not."""
+    if not os.path.isfile(path):
+        raise UserError(f"no such image: {path or '(empty path)'}; check DATASET.ROOT")
+    return True
+
+
+def read_image(path):
+    """The image in ``path`` as RGB.
+
+    Raises:
+        UserError: the file is missing, cannot be read, or is not a whole image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except FileNotFoundError:
+        raise UserError(f"no such image: {path}; check DATASET.ROOT") from None
+    except DAMAGED as error:
+        raise UserError(f"cannot read image {path} ({error}); restore the file or remove it") from error
 
 
 def write_json(obj, fpath):
@@ -101,6 +126,21 @@ def listdir_nohidden(path, sort=False):
         raise UserError(f"cannot list {path}: {error.strerror}; check DATASET.ROOT") from error
     names = [name for name in names if not name.startswith(".")]
     return sorted(names) if sort else names
+
+
+def two_columns(rows):
+    """Names and values, aligned and ruled above and below."""
+    rows = [(str(name), str(value)) for name, value in rows]
+    left, right = (max(len(row[i]) for row in rows) for i in (0, 1))
+    rule = f"{'-' * left}  {'-' * right}"
+    return "\n".join([rule, *(f"{name:<{left}}  {value}" for name, value in rows), rule])
+
+
+def check_availability(requested, available):
+    """Raise UnknownName unless ``requested`` is one of ``available``."""
+    available = list(available)
+    if requested not in available:
+        raise UnknownName("name", requested, available)
 
 
 def get_most_similar_str_to_a_from_b(a, b):

@@ -4,8 +4,8 @@ import warnings
 
 from torch import nn
 
-from craft.bundled.both.checkpoints import load_checkpoint, resume_from_checkpoint, save_checkpoint
-from craft.common.errors import UserError
+from .checkpoints import load_checkpoint, resume_from_checkpoint, save_checkpoint
+from .errors import UserError
 
 __all__ = [
     "count_num_param",

@@ -6,9 +6,9 @@ import random
 import shutil
 from collections import defaultdict
 
-from craft.bundled.both.images import require_file
-from craft.common.errors import UserError
-from craft.common.files import atomic_path
+from ...utils.errors import UserError
+from ...utils.files import atomic_path
+from ...utils.tools import require_file
 
 
 class Datum:

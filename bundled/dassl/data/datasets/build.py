@@ -1,6 +1,6 @@
 """The registry of data sets."""
 
-from dassl.utils.registry import Registry, build
+from ...utils.registry import Registry, build
 
 DATASET_REGISTRY = Registry("DATASET")
 

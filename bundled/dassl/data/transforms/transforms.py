@@ -8,8 +8,7 @@ import torchvision.transforms.functional as F
 from torchvision import transforms as T
 from torchvision.transforms.functional import InterpolationMode
 
-from craft.bundled.both.names import UnknownName
-
+from ...utils.errors import UnknownName
 from .randaugment import RandAugment, RandAugment2, RandAugmentFixMatch
 
 INTERPOLATION_MODES = {

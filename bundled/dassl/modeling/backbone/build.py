@@ -1,6 +1,6 @@
 """The registry of backbones."""
 
-from dassl.utils.registry import Registry, build
+from ...utils.registry import Registry, build
 
 BACKBONE_REGISTRY = Registry("BACKBONE")
 

@@ -5,8 +5,7 @@ import urllib.error
 import torchvision
 from torch import nn
 
-from craft.common.errors import UserError
-
+from ...utils.errors import UserError
 from .backbone import Backbone
 from .build import BACKBONE_REGISTRY
 

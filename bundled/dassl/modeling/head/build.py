@@ -1,6 +1,6 @@
 """The registry of heads."""
 
-from dassl.utils.registry import Registry, build
+from ...utils.registry import Registry, build
 
 HEAD_REGISTRY = Registry("HEAD")
 

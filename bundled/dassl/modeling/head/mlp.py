@@ -4,8 +4,7 @@ from functools import partial
 
 from torch import nn
 
-from craft.bundled.both.names import UnknownName
-
+from ...utils.errors import UnknownName
 from .build import HEAD_REGISTRY
 
 ACTIVATIONS = {"relu": partial(nn.ReLU, inplace=True), "leaky_relu": partial(nn.LeakyReLU, inplace=True)}

@@ -1,6 +1,6 @@
 """The registry of networks."""
 
-from dassl.utils.registry import Registry, build
+from ...utils.registry import Registry, build
 
 NETWORK_REGISTRY = Registry("NETWORK")
 

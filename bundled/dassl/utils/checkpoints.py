@@ -16,8 +16,8 @@ import shutil
 import numpy as np
 import torch
 
-from craft.common.errors import UserError
-from craft.common.files import atomic_path, write_text
+from .errors import UserError
+from .files import atomic_path, write_text
 
 
 class MissingCheckpoint(UserError, FileNotFoundError):

@@ -2,8 +2,8 @@
 
 import os.path as osp
 
-from craft.bundled.both import checkpoints
-from craft.common.errors import UserError
+from . import checkpoints
+from .errors import UserError
 
 
 def resume_model_if_exist(self, directory):

@@ -1,5 +1,10 @@
 """Mends an installed upstream Dassl 0.6.3, at import, for current torch and numpy and without its dead pins.
 
+This file is no part of the API around it, and does nothing where the package is imported as ``dassl``. It lies here
+because it mends upstream with this package's own functions, and because nothing but ``dassl`` may lie in the folder
+above, which stands on ``sys.path``. `craft.bundled` loads it as ``craft.bundled.dassl.upstream``, beside upstream's
+``dassl``.
+
 What breaks, and what is done about it, inside Dassl's own modules and nowhere else:
 
 - ``wilds``, ``pandas``: its data-set package imports them at once. Without them those data sets are left out.
@@ -13,8 +18,8 @@ What breaks, and what is done about it, inside Dassl's own modules and nowhere e
 - torch >= 1.7: ``compute_accuracy`` for k > 1 (a view of a matrix that is not contiguous).
 - numpy >= 1.24: ``np.int`` in two modules of transforms.
 
-Errors, logs and checkpoint files then follow the rules of this project (`craft.bundled.both`) as in ``bundled/dassl``:
-one line that names the file or the nearest names, nothing half-written, a log that survives a kill.
+Errors, logs and checkpoint files then follow the rules of this project as in ``bundled/dassl``: one line that names the
+file or the nearest names, nothing half-written, a log that survives a kill.
 """
 
 from __future__ import annotations
@@ -32,15 +37,17 @@ from collections.abc import Iterator
 import numpy as np
 from torch.optim.lr_scheduler import LRScheduler
 
-from craft.bundled.both import accuracy, checkpoints, images, logs, models, names, tables
-from craft.common.errors import UserError
+from .metrics.accuracy import compute_accuracy
+from .utils import checkpoints, logger, tools, trained_models
+from .utils.errors import UnknownName, UserError
+from .utils.registry import readable
 
 
 def mend() -> None:
     """Import upstream's packages and mend them; ImportError where something else is missing. Safe to call twice."""
     with _stand_ins():
         _replace("dassl.utils", _utilities())
-        _replace("dassl.metrics", {"compute_accuracy": accuracy.compute_accuracy})
+        _replace("dassl.metrics", {"compute_accuracy": compute_accuracy})
         for package in ("config", "optim", "evaluation", "metrics", "modeling", "data", "engine"):
             importlib.import_module(f"dassl.{package}")
     _mend_registry()
@@ -53,13 +60,13 @@ def mend() -> None:
 def _utilities() -> dict:
     """Name in ``dassl.utils`` -> what takes its place."""
     return {
-        "check_availability": names.check_availability,
+        "check_availability": tools.check_availability,
         "load_checkpoint": checkpoints.load_checkpoint,
-        "read_image": images.read_image,
+        "read_image": tools.read_image,
         "resume_from_checkpoint": checkpoints.resume_from_checkpoint,
         "save_checkpoint": checkpoints.save_checkpoint,
-        "Logger": logs.Logger,
-        "setup_logger": logs.setup_logger,
+        "Logger": logger.Logger,
+        "setup_logger": logger.setup_logger,
     }
 
 
@@ -86,7 +93,7 @@ def _stand_ins() -> Iterator[None]:
     if "gdown" in missing:
         stand_ins["gdown"] = _module("gdown", download=_needs("gdown"))
     if "tabulate" in missing:
-        stand_ins["tabulate"] = _module("tabulate", tabulate=tables.two_columns)
+        stand_ins["tabulate"] = _module("tabulate", tabulate=tools.two_columns)
     if "tensorboard" in missing:
         stand_ins["torch.utils.tensorboard"] = _module("torch.utils.tensorboard", SummaryWriter=_NoWriter)
     stand_ins = {name: module for name, module in stand_ins.items() if name not in sys.modules}
@@ -167,8 +174,8 @@ def _mend_numpy() -> None:
 
 def _mend_trainer() -> None:
     base = importlib.import_module("dassl.engine.trainer").TrainerBase
-    base.resume_model_if_exist = models.resume_model_if_exist
-    base.load_model = models.load_model
+    base.resume_model_if_exist = trained_models.resume_model_if_exist
+    base.load_model = trained_models.load_model
 
 
 # ---------------------------------------------------------------- errors for people
@@ -183,11 +190,11 @@ def _mend_registry() -> None:
     @functools.wraps(original)
     def get(self, name):
         if name not in self._obj_map:
-            raise names.UnknownName(names.readable(self._name), name, self._obj_map)
+            raise UnknownName(readable(self._name), name, self._obj_map)
         return original(self, name)
 
     registry.get = get
 
 
 def _mend_datum() -> None:
-    importlib.import_module("dassl.data.datasets.base_dataset").check_isfile = images.require_file
+    importlib.import_module("dassl.data.datasets.base_dataset").check_isfile = tools.require_file
