@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from craft.clip import VisionPrompts
-from craft.clip.vision import vision_width
+from craft.prompts.deep import vision_width
 from craft.prompts.learner import PromptLearner
 from craft.trainers import Structure, register
 
@@ -12,9 +12,9 @@ from craft.trainers import Structure, register
 class MineLearner(PromptLearner):
     defaults = {"PREC": "fp32", "TOKENS": 2}
 
-    def __init__(self, clip, classnames, node, template, fingerprint):
-        super().__init__(clip, classnames, node, template, fingerprint)
-        self.tokens = nn.Parameter(torch.zeros(node.TOKENS, vision_width(clip)))
+    def __init__(self, backbone, classnames, node, template):
+        super().__init__(backbone, classnames, node, template)
+        self.tokens = nn.Parameter(torch.zeros(node.TOKENS, vision_width(backbone)))
 
     def vision_prompts(self):
         return VisionPrompts(self.tokens)
