@@ -232,6 +232,13 @@ def test_the_page_on_protocols_has_a_row_for_each():
         assert f"| `{protocol.config}` |" in row
 
 
+def test_decisions_are_numbered_and_the_code_cites_those_that_are():
+    numbered = re.findall(r"^### (D\d+)$", (PROJECT / "docs/method.md").read_text(), re.MULTILINE)
+    assert numbered == [f"D{number}" for number in range(1, len(numbered) + 1)]
+    cited = re.findall(r"\((D\d+)\)", (PROJECT / "craft/terms.py").read_text())
+    assert cited and set(cited) <= set(numbered)
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "DATASETS.md"])
 def test_every_link_of_a_page_beside_the_site_leads_somewhere(name):
     for file, anchor in documents.links(PROJECT / name):
