@@ -2,8 +2,9 @@
 
 A term has a name, the key of its weight in ``TRAINER.CRAFT``, what it needs, how it is computed, and a reason where it
 would have no gradient. Everything else learns of it from `TERMS`: configuration, trainers, log, ablation, tables,
-report, figures and benchmark. Adding one takes a subclass of `Term` and one call of `register_term`. What the paper leaves open was decided here;
-the numbers behind the settings (D1, …) are those of docs/method.md, which has the reasons.
+report, figures and benchmark. Adding one takes a subclass of `Term` and one call of `register_term`.
+
+What the paper leaves open was decided here; numbers behind settings (D1, …) are those of docs/method.md, with reasons.
 """
 
 from __future__ import annotations

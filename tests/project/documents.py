@@ -69,7 +69,7 @@ def docstrings() -> Iterator[tuple[Path, str]]:
 def _lines(text: str) -> Iterator[str]:
     """The command lines of blocks, continuation lines joined."""
     text = BLOCK.sub(lambda block: "".join(f"    {line}\n" for line in block[1].splitlines()), text)
-    for line in text.replace("\\\n", " ").splitlines():
+    for line in re.sub(r" *\\\n *", " ", text).splitlines():
         if (line.startswith("    ") or line.startswith("python -m ")) and STARTS.match(line.strip()):
             yield line.strip()
 
