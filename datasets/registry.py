@@ -59,7 +59,7 @@ def load_dassl() -> None:
     """Load the data sets that Dassl brings, which takes seconds; the bundled Dassl has none, and nothing is loaded."""
     import craft.bundled
 
-    if craft.bundled.WHICH == "upstream":
+    if craft.bundled.which() == "upstream":
         importlib.import_module("dassl.data.datasets")
 
 

@@ -10,6 +10,8 @@ from craft.trainers import Structure, register
 
 
 class MineLearner(PromptLearner):
+    """tokens: (n, w), w the width of the image tower."""
+
     defaults = {"PREC": "fp32", "TOKENS": 2}
 
     def __init__(self, backbone, classnames, node, template):

@@ -18,7 +18,16 @@ from tests.forkserver import serving
 HOME = PROJECT
 QUICK = ["DATASET.ALLOW_SUBSET", "True", "OPTIM.MAX_EPOCH", "2", "DATALOADER.TRAIN_X.BATCH_SIZE", "4"]
 QUICK += ["DATALOADER.TRAIN_U.BATCH_SIZE", "4"]
-SOURCED = ("setup.sh", "test.sh", "demo.sh", "protocol.sh", "one_run.sh")  # take no data sets or seeds
+SOURCED = (
+    "setup.sh",
+    "layout.sh",
+    "types.sh",
+    "docs.sh",
+    "test.sh",
+    "demo.sh",
+    "protocol.sh",
+    "one_run.sh",
+)  # take no data sets or seeds
 
 # -- sweeps ----------------------------------------------------------------------------------------------------------
 
