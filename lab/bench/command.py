@@ -21,8 +21,9 @@ from pathlib import Path
 
 from craft.common.errors import entry_point
 from craft.common.files import write_json, write_text
-from craft.lab.bench import report, worker
-from craft.lab.bench.plan import KINDS, PATHS, QUICK, TRAINERS, Plan
+from craft.lab.bench import summary, worker
+from craft.lab.bench.quantities import name_of, quantities
+from craft.lab.bench.specs import KINDS, PATHS, QUICK, TRAINERS, Plan
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,7 +79,7 @@ def measure(plan: Plan, run, keep) -> dict:
         done += 1
         result = run(spec)
         value = result.get("left_out") or (f"{result['seconds']:.2f} s" if "seconds" in result else "done")
-        print(f"[{done}/{total}, {time.monotonic() - started:.0f} s] {report.name_of(spec)}: {value}", file=sys.stderr)
+        print(f"[{done}/{total}, {time.monotonic() - started:.0f} s] {name_of(spec)}: {value}", file=sys.stderr)
         return result
 
     document = {"facts": go(plan.facts()), "batch": plan.batch, "repeats": plan.repeats, "checks": [], "results": []}
@@ -91,11 +92,11 @@ def measure(plan: Plan, run, keep) -> dict:
         if "loss" in result:  # also where it was not checked before: too many classes to do everything twice
             other = losses.setdefault((spec["trainer"], spec["classes"]), result["loss"])
             if not abs(result["loss"] - other) <= LOSSES * abs(other):
-                raise PathsDiffer(f"{report.name_of(spec)}: loss {result['loss']}, the other path has {other}")
+                raise PathsDiffer(f"{name_of(spec)}: loss {result['loss']}, the other path has {other}")
         keep(document)
     rates.append(go(plan.rate())["flops_per_second"])
     document["rates"], document["rate"] = rates, max(rates)  # two, to show whether the machine was left alone
-    document["quantities"] = report.quantities(document["results"])
+    document["quantities"] = quantities(document["results"])
     return document
 
 
@@ -108,12 +109,12 @@ def main(argv: list[str] | None = None) -> int:
         run = worker.in_this_process if options.quick else worker.in_its_own
         document = measure(plan, lambda spec: run(spec, cache), lambda so_far: write_json(unfinished, so_far))
     document["plan"] = asdict(plan)
-    text = report.tables(document)
+    text = summary.tables(document)
     print(text, end="")
     write_json(out / "benchmarks.json", document)
     unfinished.unlink(missing_ok=True)
     write_text(out / "benchmarks.txt", text)
-    report.figure(document, out / "benchmarks.png")
+    summary.figure(document, out / "benchmarks.png")
     print(f"written: {out / 'benchmarks.json'}, .txt, .png")
     return 0
 

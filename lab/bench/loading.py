@@ -40,7 +40,7 @@ def load(spec: dict[str, Any]) -> dict[str, Any]:
 
     from craft.datasets import ReadableImages
     from craft.datasets.loading import keep_decoded, steady
-    from craft.lab.bench.measure import repeat, summary
+    from craft.lab.bench.clock import repeat, summary
     from craft.trainers.settings import get_cfg
 
     cfg = get_cfg()

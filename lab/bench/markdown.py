@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from craft.common.files import read_json
-from craft.lab.bench.report import Results, applies, cases, find, loads, per_class, quantities
+from craft.lab.bench.quantities import Results, applies, cases, find, loads, per_class, quantities
 from craft.lab.bench.targets import TARGETS
 
 HEADER = ["", "plain", "ours", "ratio", "wanted"]

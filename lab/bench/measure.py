@@ -10,7 +10,6 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,8 @@ from craft.clip.openai import OpenAIBackbone, count_tokens
 from craft.clip.products import linear, onednn_is_faster
 from craft.common.errors import UserError, unknown
 from craft.common.memory import peak
-from craft.lab.bench import flops, loading, memory, plain
+from craft.lab.bench import flops, loading, machine, plain
+from craft.lab.bench.clock import LONG, repeat, summary
 from craft.lab.bench.names import class_names
 from craft.objective import CraftTerms, Step
 from craft.prompts.learner import PromptLearner
@@ -31,7 +31,6 @@ from craft.terms import defaults
 from craft.trainers.structures import STRUCTURES
 
 TEMPLATE = "a photo of a {}."
-LONG = 60.0  # seconds a repetition may take before three are enough
 LOSSES, GRADIENTS = 1e-5, 1e-4  # differences, relative to the largest entry, that float32 rounding may cause
 LOGITS = 1e-4  # absolute
 
@@ -97,20 +96,6 @@ def build_learner(backbone: Backbone, spec: dict[str, Any]) -> PromptLearner:
         if key in node:  # backbones smaller than CLIP's have fewer layers
             node[key] = min(node[key], backbone.text_depth, backbone.vision_depth or backbone.text_depth)
     return host.load()(backbone, class_names(spec["classes"]), node, TEMPLATE).float()
-
-
-def repeat(run: Callable[[], Any], repeats: int) -> list[float]:
-    """Seconds of each of ``repeats`` runs, of at most three where one takes longer than `LONG`."""
-    seconds: list[float] = []
-    while len(seconds) < (min(3, repeats) if seconds and min(seconds) > LONG else repeats):
-        started = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - started)
-    return seconds
-
-
-def summary(seconds: list[float]) -> dict[str, Any]:
-    return {"seconds": statistics.median(seconds), "all_seconds": seconds}
 
 
 # -- the check ----------------------------------------------------------------------------------------------------
@@ -182,7 +167,7 @@ def step(spec: dict[str, Any]) -> dict[str, Any]:
     """
     case = Case.build(spec)
     if spec["path"] == "plain":
-        need, free = plain.step_bytes(case.backbone.module, spec["classes"], spec["batch"]), memory.available()
+        need, free = plain.step_bytes(case.backbone.module, spec["classes"], spec["batch"]), machine.available()
         if need > free:
             return {"left_out": f"would need about {need / 1e9:.0f} GB; {free / 1e9:.0f} GB are free"}
     terms_of = case.our_terms
@@ -312,8 +297,8 @@ def facts(spec: dict[str, Any]) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "products": "oneDNN for frozen weights" if onednn_is_faster() else "torch's own",
         "torch": torch.__version__,
-        "processor": memory.processor(),
-        "memory": memory.total(),
+        "processor": machine.processor(),
+        "memory": machine.total(),
         "name_tokens": {"mean": statistics.mean(tokens), "most": max(tokens)},
     }
 

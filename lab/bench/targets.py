@@ -12,7 +12,7 @@ SITUATION = {"backbone": "random:ViT-B/16", "threads": 2, "device": "cpu", "dtyp
 
 @dataclass(frozen=True)
 class Target:
-    """``quantity`` (see `craft.lab.bench.report.quantities`) must be at least, or at most, ``bound``."""
+    """``quantity`` (see `craft.lab.bench.quantities.quantities`) must be at least, or at most, ``bound``."""
 
     quantity: str
     bound: float

@@ -18,10 +18,9 @@ from craft.common.errors import UserError
 from craft.common.files import read_json
 from craft.common.places import configs
 from craft.lab.results import logs
-from craft.lab.sweeps.catalogue import PROTOCOLS
+from craft.lab.sweeps.catalogue import PROTOCOLS, SINGLE_RUNS
 from craft.runs import record
 
-PHASES = sorted({phase.folder for protocol in PROTOCOLS.values() for phase in protocol.phases}, key=len, reverse=True)
 SHOTS = re.compile(r"^(?P<config>.+)_(?P<shots>\d+)shots?$")
 SKIP = {"prompt_learner", "tensorboard", ".git", "figures"}
 
@@ -127,10 +126,18 @@ def _from_log(folder: Path, where: dict[str, Any], own: dict[str, Any] | None) -
 
 
 def _guess_phase(subsample: str) -> str:
-    return {"base": "base2new/train_base", "new": "base2new/test_new"}.get(subsample, "runs")
+    """The phase of a run in an unknown layout: the first that is on this half of the classes, or single runs."""
+    half = ("DATASET.SUBSAMPLE_CLASSES", subsample)
+    every = (phase for protocol in PROTOCOLS.values() for phase in protocol.phases)
+    return next((phase.folder for phase in every if half in phase.options), SINGLE_RUNS.phases[0].folder)
 
 
 # -- layouts ----------------------------------------------------------------------------------------------------------
+
+
+def _phases() -> list[str]:
+    """The folders of all phases that are declared now, the longest first."""
+    return sorted({p.folder for protocol in PROTOCOLS.values() for p in protocol.phases}, key=len, reverse=True)
 
 
 def _place(folder: Path) -> dict[str, Any]:
@@ -144,7 +151,7 @@ def _place(folder: Path) -> dict[str, Any]:
     # …/<phase>/<data set>/shots_<K>/<trainer>/<config>: base-to-new everywhere, and all of ours
     if len(parts) >= 5 and (shots := re.fullmatch(r"shots_(\d+)", parts[-3])):
         above = "/".join(parts[:-4])
-        phase = next((phase for phase in PHASES if above == phase or above.endswith("/" + phase)), "")
+        phase = next((phase for phase in _phases() if above == phase or above.endswith("/" + phase)), "")
         trainer, config = parts[-2:]
         return place | {
             "phase": phase,

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from craft.lab.results import stats
 from craft.lab.results.collect import Result
 from craft.lab.results.published import Published, published
+from craft.lab.sweeps.protocol import Protocol, Table
 from craft.trainers.structures import host_name
-
-LESS_IS_BETTER = {"gap"}
 
 
 def count_shots(count: int) -> str:
@@ -21,10 +20,12 @@ def count_shots(count: int) -> str:
 @dataclass
 class Grid:
     """A table. values: by row and column, seed -> per cent. published: in columns of their own. compare: pairs
-    (row, row it is compared with, seed by seed). derived: columns computed from others, whose gaps need no naming."""
+    (row, row it is compared with, seed by seed). derived: columns computed from others, whose gaps need no naming.
+    table: what the protocol declares of it."""
 
     protocol: str
     title: str
+    table: Table = field(default_factory=Table)
     rows: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
     values: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
@@ -52,7 +53,8 @@ class Grid:
         means = {row: round(s.mean, 2) for row in self.rows if (s := self.summary(row, column)) is not None}
         if len(means) < 2:
             return set()
-        best = (min if column in LESS_IS_BETTER else max)(means.values())
+        less = any(metric.less for metric in self.table.metrics if metric.column == column)
+        best = (min if less else max)(means.values())
         return {row for row, mean in means.items() if mean == best}
 
 
@@ -65,8 +67,8 @@ def order(trainer: str) -> tuple:
 class Filler:
     """Puts runs into a grid; a cell knows which runs it was waiting for, so that its gaps can be explained."""
 
-    def __init__(self, protocol: str, title: str, results: list[Result]):
-        self.grid = Grid(protocol, title)
+    def __init__(self, protocol: Protocol, title: str, results: list[Result]):
+        self.grid = Grid(protocol.name, title, protocol.table)
         self.several_configs = len({result.config for result in results}) > 1
         self.absent: dict[tuple[str, str, int], str] = {}
         self.trainers: dict[str, str] = {}
@@ -98,10 +100,10 @@ class Filler:
     def sort(self) -> None:
         self.grid.rows.sort(key=lambda row: (order(self.trainers.get(row, row)), row))
 
-    def close(self, dataset: str = "", metrics: dict[str, tuple[str, str]] | None = None) -> Grid:
+    def close(self, known: dict[str, tuple[str, str]]) -> Grid:
         """Name what is missing, pair Craft with its host, and look up the published numbers.
 
-        metrics: column -> (data set, metric) in paper_numbers.csv.
+        known: column -> (data set, metric) in paper_numbers.csv, for tables that have published numbers.
         """
         grid = self.grid
         seeds = sorted({seed for cell in grid.values.values() for seed in cell} | {key[2] for key in self.absent})
@@ -122,9 +124,9 @@ class Filler:
             if self.trainers.get(row, row) != self.trainers.get(other, other) == host_name(self.trainers.get(row, row))
             and row.partition(" (")[2] == other.partition(" (")[2]
         ]
-        for column, (name, metric) in (metrics or {}).items():
+        for column, (name, metric) in known.items() if grid.table.published else ():
             for row in grid.rows:
-                found = published(grid.protocol, name, self.trainers.get(row, row), metric)
+                found = published(grid.table.published, name, self.trainers.get(row, row), metric)
                 if found:
                     grid.published[(row, column)] = found
         return grid

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATH = Path(__file__).resolve().parent / "paper_numbers.csv"
-PROTOCOL_NAMES = {"domain_generalisation": "domain_generalization"}
 
 
 @dataclass(frozen=True)
@@ -19,15 +18,13 @@ class Published:
 
 @functools.cache
 def numbers() -> dict[tuple[str, str, str, str], Published]:
-    """Published values by (protocol, data set, method, metric); ``average`` is a data set of its own."""
+    """Published values by (protocol, data set, method, metric), the first by the name that the file has for it;
+    ``average`` is a data set of its own."""
     with open(PATH, newline="", encoding="utf-8") as stream:
         return {
-            (
-                PROTOCOL_NAMES.get(row["protocol"], row["protocol"]),
-                row["dataset"],
-                row["method"],
-                row["metric"],
-            ): Published(float(row["value"]), row["source"])
+            (row["protocol"], row["dataset"], row["method"], row["metric"]): Published(
+                float(row["value"]), row["source"]
+            )
             for row in csv.DictReader(stream)
         }
 

@@ -16,29 +16,27 @@ from craft.common.files import write_text
 from craft.lab.results import render
 from craft.lab.results.collect import Result
 from craft.lab.results.grid import Grid
-from craft.lab.results.tables import build
+from craft.lab.results.tables import build, of_protocol
 from craft.runs import identity, record
+from craft.terms import TERMS, weight_key
+from craft.trainers.structures import host_name
 
 STYLE = Path(__file__).with_suffix(".css")
 CAPTIONS = {
-    "base2new_gains": "Gain of Craft over its host in harmonic mean, by data set; line: 95 % interval over seeds.",
+    "gains": "Gain of Craft over its host in harmonic mean, by data set; line: 95 % interval over seeds.",
     "few_shot": "Accuracy by number of images a class; bars: sample standard deviation over seeds.",
     "ablation": "Each term of Craft as difference to the host, paired by seed; line: 95 % interval, dots: seeds.",
     "losses": "Terms of the loss by epoch as they enter it, weights included; line: mean, shade: range over seeds.",
     "tsne": "t-SNE of the same test images before and after; each panel is an embedding of its own.",
-    "channels": "How differently the domains use the channels: log2 of the ratio of their mean magnitudes' shares. "
-    "The oracle was trained on the labels of both domains.",
+    "channels": "How differently the domains use the channels: log2 of the ratio of their mean magnitudes' shares.",
     "predictions": "Test images whose true class gained or lost most from host to Craft, chosen by that rule.",
 }
-#: what a reader asks for first
+#: what a reader asks for first; the weights of Craft's terms come behind
 SETTINGS = {
     "MODEL.BACKBONE.NAME": "backbone",
     "OPTIM.MAX_EPOCH": "epochs",
     "OPTIM.LR": "lr",
     "DATALOADER.TRAIN_X.BATCH_SIZE": "batch",
-    "TRAINER.CRAFT.STATIC_WEIGHT": "w static",
-    "TRAINER.CRAFT.STOCHASTIC_WEIGHT": "w stochastic",
-    "TRAINER.CRAFT.MMD_WEIGHT": "w mmd",
 }
 
 
@@ -47,8 +45,7 @@ def write_report(results: list[Result], folder, target: Path, protocol: str, fig
 
     protocol: only this one; empty: all. figures: kinds of `craft.lab.results.figures.KINDS` to draw.
     """
-    if protocol:
-        results = [r for r in results if r.phase.partition("/")[0] == protocol or protocol == "domain_generalization"]
+    results = of_protocol(results, protocol)
     try:
         grids = build(results, protocol)
     except UserError:
@@ -59,22 +56,23 @@ def write_report(results: list[Result], folder, target: Path, protocol: str, fig
     write_text(target, page(results, grids, pictures, Path(folder).name or str(folder)))
 
 
-def _pictures(results: list[Result], protocol: str, kinds: tuple[str, ...]) -> list[tuple[str, bytes]]:
+def _pictures(results: list[Result], protocol: str, kinds: tuple[str, ...]) -> list[tuple[str, str, bytes]]:
+    """(kind, name, PNG) of each figure."""
     if not kinds:
         return []
-    from craft.lab.results.figures import draw_all
+    from craft.lab.results.figures import draw_kinds
 
     with tempfile.TemporaryDirectory() as scratch:
-        paths = draw_all(results, Path(scratch), protocol, kinds)
-        return [(path.stem, path.read_bytes()) for path in paths if path.suffix == ".png"]
+        drawn = draw_kinds(results, Path(scratch), protocol, kinds)
+        return [(kind, path.stem, path.read_bytes()) for kind, path in drawn if path.suffix == ".png"]
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------
 
 
-def page(results: list[Result], grids: list[Grid], pictures: list[tuple[str, bytes]], name: str) -> str:
+def page(results: list[Result], grids: list[Grid], pictures: list[tuple[str, str, bytes]], name: str) -> str:
     sections = [("tables", "Tables", [_grid(grid) for grid in grids])]
-    sections += [("figures", "Figures", [_picture(stem, content) for stem, content in pictures])]
+    sections += [("figures", "Figures", [_picture(*picture) for picture in pictures])]
     sections += [("failures", "Runs without a result", _failures(results))]
     sections += [("settings", "Settings", _settings(results))]
     sections = [section for section in sections if section[2]]
@@ -135,8 +133,8 @@ def _table(header: list[str], rows: Iterable[list[str]]) -> str:
     return f'<div class="scroll"><table><thead>{row(header, "th")}</thead><tbody>{body}</tbody></table></div>'
 
 
-def _picture(stem: str, content: bytes) -> str:
-    caption = next((text for start, text in CAPTIONS.items() if stem.startswith(start)), "")
+def _picture(kind: str, stem: str, content: bytes) -> str:
+    caption = CAPTIONS[kind]
     data = base64.b64encode(content).decode("ascii")
     width = int.from_bytes(content[16:20], "big") // 2  # a PNG's header; drawn at twice a screen's resolution
     name = stem.replace("_", " ")
@@ -175,13 +173,14 @@ def _settings(results: list[Result]) -> list[str]:
             kinds.setdefault(key, []).append(result)
     if not kinds:
         return []
-    header = ["run", "shots", "seeds", *SETTINGS.values(), "minutes", "peak MiB", "code"]
+    settings = SETTINGS | {weight_key(term): f"w {term.name}" for term in TERMS.values()}
+    header = ["run", "shots", "seeds", *settings.values(), "minutes", "peak MiB", "code"]
     rows, details = [], []
     for (phase, dataset, shots, trainer, _), members in kinds.items():
         first = members[0]
         flat = _config(first)
-        crafted = "Craft" in trainer
-        chosen = [str(flat.get(key, "–")) if crafted or "CRAFT" not in key else "–" for key in SETTINGS]
+        crafted = host_name(trainer) != trainer
+        chosen = [str(flat.get(key, "–")) if crafted or key in SETTINGS else "–" for key in settings]
         minutes = sum(_timing(r).get("seconds", 0) for r in members) / len(members) / 60
         peaks = [max((r.record.get("peak_memory_mb") or {"": 0}).values()) for r in members]
         codes = sorted({r.record["identity"]["code"] for r in members})

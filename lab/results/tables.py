@@ -1,243 +1,223 @@
-"""Which cells make up the table of each protocol."""
+"""The tables of protocols, built from what each declares of its table (`craft.lab.sweeps.protocol.Table`).
+
+No protocol has code of its own here: one that is declared elsewhere gets its table like the paper's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from typing import Any
 
 from craft.common.errors import UserError, unknown
 from craft.lab.results import stats
-from craft.lab.results.collect import Result
+from craft.lab.results.collect import Result, dataset_name
 from craft.lab.results.grid import Filler, Grid, count_shots
 from craft.lab.results.published import claims
-from craft.lab.sweeps.catalogue import PROTOCOLS
+from craft.lab.sweeps.catalogue import EMBEDDED, PROTOCOLS, SINGLE_RUNS
+from craft.lab.sweeps.protocol import Protocol, Table
 from craft.trainers.structures import host_name
 
-ABLATION = {
-    "host": "host",
-    "static": "+ static",
-    "stochastic": "+ stochastic",
-    "both": "+ both",
-    "mmd": "+ MMD",
-    "all": "+ all",
-}
-# The group evaluator's names, and how the tables head them.
-GROUP_METRICS = {
-    "accuracy_train_weighted": "average",
-    "worst_group_accuracy": "worst group",
-    "gap": "gap",
-    "accuracy": "plain accuracy",
-}
+Key = dict[str, Any]  # what one table is of: dataset, shots, host
+
+
+def with_tables() -> dict[str, Protocol]:
+    """Everything that has a table, in their order: the protocols, and single runs."""
+    return {**PROTOCOLS, SINGLE_RUNS.name: SINGLE_RUNS}
 
 
 def build(results: list[Result], only: str = "") -> list[Grid]:
     """The tables of all protocols found among ``results``, or of one. UserError where that one has no run."""
-    makers: dict[str, Callable[[list[Result]], list[Grid]]] = {
-        "base2new": _base2new,
-        "few_shot": _few_shot,
-        "cross_dataset": _cross_dataset,
-        "domain_generalization": _domain_generalization,
-        "ood": _ood,
-        "group_robustness": _groups,
-        "ablation": _ablation,
-        "runs": _single_runs,
-    }
-    if only and only not in makers:
-        raise unknown("protocol", only, makers)
-    grids = []
-    for name, make in makers.items():
+    known = with_tables()
+    if only and only not in known:
+        raise unknown("protocol", only, known)
+    grids: list[Grid] = []
+    for name, protocol in known.items():
         if not only or name == only:
-            grids += make(results)
+            grids += tables_of(protocol, results)
     if not grids:
-        known = ", ".join(sorted({result.phase for result in results}))
-        raise UserError(f"no run of {only or 'any protocol'} was found; there are runs of {known}")
+        phases = ", ".join(sorted({result.phase for result in results}))
+        raise UserError(f"no run of {only or 'any protocol'} was found; there are runs of {phases}")
     return grids
 
 
-def _of(results: Iterable[Result], phase: str) -> list[Result]:
-    return [result for result in results if result.phase == phase]
+def of_protocol(results: list[Result], name: str) -> list[Result]:
+    """The runs that belong to the protocol called ``name``, its source's included; all of them for an empty name.
+
+    UserError for a name that has no table.
+    """
+    if not name:
+        return results
+    known = with_tables()
+    if name not in known:
+        raise unknown("protocol", name, known)
+    folders = {phase.folder for phase in known[name].phases}
+    return [result for result in results if result.phase in folders]
 
 
-def _groups_of(results: list[Result], *keys: str) -> dict[tuple, list[Result]]:
-    out: dict[tuple, list[Result]] = {}
-    for result in results:
-        out.setdefault(tuple(getattr(result, key) for key in keys), []).append(result)
-    return dict(sorted(out.items(), key=lambda pair: str(pair[0])))
+def tables_of(protocol: Protocol, results: list[Result]) -> list[Grid]:
+    """The tables of one protocol; none where it has no run."""
+    table = protocol.table
+    phases = {phase.folder: number for number, phase in enumerate(protocol.phases)}
+    members = [result for result in results if result.phase in phases]
+    members.sort(key=lambda result: phases[result.phase])
+    source = {phase.folder for phase in protocol.phases if phase.source}
+    trained = [result for result in members if result.phase in source]
+    grouped: dict[tuple, list[Result]] = {}
+    for result in members:
+        if result.phase not in source:
+            grouped.setdefault(tuple(_of(result, kind) for kind in table.per), []).append(result)
+    keys = sorted(grouped, key=str)
+    fillers = [(dict(zip(table.per, key)), _one(protocol, table.per, key, grouped[key], trained)) for key in keys]
+    grids = [filler.grid for _, filler in fillers]
+    if table.average and table.columns != "datasets":
+        grids += _averages(protocol, fillers)
+    if grids and table.claims == "beside" and any(grid.published for grid in grids):
+        grids[-1].notes += claims(table.published)
+    return grids
 
 
-def _title(protocol: str, what: str, shots: int = 0) -> str:
-    return f"{protocol}: {what}" + (f", {count_shots(shots)}" if shots else "")
+def _of(result: Result, kind: str) -> Any:
+    return host_name(result.trainer) if kind == "host" else getattr(result, kind)
 
 
-# -- the protocols ----------------------------------------------------------------------------------------------------
+def _title(protocol: Protocol, key: Key, what: str = "") -> str:
+    if not what:
+        over = "source and targets" if any(phase.source for phase in protocol.phases) else "targets"
+        what = key.get("dataset", over)
+        what = f"{key['host']} on {what}" if "host" in key else what
+    shots = key.get("shots", 0)
+    return f"{protocol.name}: {what}" + (f", {count_shots(shots)}" if shots else "")
 
 
-H_NOTE = "H is the harmonic mean of base and new, computed seed by seed and then averaged"
+# -- one table --------------------------------------------------------------------------------------------------------
 
 
-def _base2new(results: list[Result]) -> list[Grid]:
-    phases = {"base": _of(results, "base2new/train_base"), "new": _of(results, "base2new/test_new")}
-    every = phases["base"] + phases["new"]
-    grids, by_shots = [], {}
-    for (shots, dataset), group in _groups_of(every, "shots", "dataset").items():
-        filler = Filler("base2new", _title("base2new", dataset, shots), group)
-        for column, members in phases.items():
-            for result in members:
-                if result in group:
-                    filler.add(result, column)
-        grid = filler.grid
-        grid.columns = ["base", "new", "H"]
-        grid.derived = {"H"}
+def _one(protocol: Protocol, per: tuple[str, ...], key: tuple, group: list[Result], trained: list[Result]) -> Filler:
+    table, of = protocol.table, dict(zip(per, key))
+    # Runs on the source belong to every table of the same shots (and host).
+    shared = [r for r in trained if all(_of(r, kind) == value for kind, value in of.items() if kind != "dataset")]
+    filler = Filler(protocol, _title(protocol, of), group)
+    grid = filler.grid
+    grid.columns = _columns_known_ahead(protocol, group)
+    known = {column: (of.get("dataset", ""), column) for column in grid.columns} if table.columns == "phases" else {}
+    labels = {phase.folder: phase.label for phase in protocol.phases}
+    for result, column, metric, published in _cells(table, labels, group, shared):
+        filler.add(result, column, metric, labels[result.phase] if table.rows == "phases" else "")
+        known[column] = (result.dataset, published)
+    _derive(table, filler)
+    if table.harmonic:
+        known[table.harmonic[0]] = (of.get("dataset", ""), table.harmonic[0])
+    names = list(dict.fromkeys(result.dataset for result in group))
+    if table.columns == "datasets" and table.average and len(names) > 1:
+        grid.columns.append("average")
+        grid.derived.add("average")
         for row in grid.rows:
-            grid.values[(row, "H")] = stats.harmonic(
-                grid.values.get((row, "base"), {}), grid.values.get((row, "new"), {})
-            )
+            grid.values[(row, "average")] = stats.across([grid.values.get((row, name), {}) for name in names])
+        grid.notes.append(f"average: over the {len(names)} targets, seed by seed")
+        if len(names) == len(protocol.datasets):
+            known["average"] = ("average", table.main)
+    if table.rows == "phases":
+        first = next(phase.label for phase in protocol.phases if not phase.source)
+        grid.compare = [(row, first) for row in grid.rows if row != first]
+        whose = f"{first}: {of['host']}; " if "host" in of else ""
+        grid.notes.append(f"{whose}every row is compared with {'it' if whose else first} seed by seed")
+    else:
         filler.sort()
-        # A row without any run of one half has not been evaluated there: its seeds are missing too.
-        grids.append(filler.close(metrics={column: (dataset, column) for column in grid.columns}))
-        grid.notes.append(H_NOTE)
-        by_shots.setdefault(shots, []).append((dataset, filler))
-    for shots, fillers in by_shots.items():
-        if len(fillers) > 1:
-            average = _average("base2new", fillers, ["base", "new"], shots)
-            grid = average.grid
-            grid.columns.append("H")
-            grid.derived.add("H")
-            for row in grid.rows:
-                grid.values[(row, "H")] = stats.harmonic(grid.values[(row, "base")], grid.values[(row, "new")])
-            all_eleven = len(fillers) == len(PROTOCOLS["base2new"].datasets)
-            metrics = {column: ("average", column) for column in grid.columns} if all_eleven else None
-            grids.append(average.close(metrics=metrics))
-            grid.notes.append(H_NOTE + "; here of the averages over data sets")
-    if any(grid.published for grid in grids):
-        grids[-1].notes += claims("base2new")
+    filler.close(known)
+    grid.notes += table.notes
+    if table.claims == "each" and not all(_embedded(name) for name in names):
+        grid.notes += claims(table.published)
+    return filler
+
+
+def _embedded(dataset: str) -> bool:
+    return dataset.partition("-")[0] in {dataset_name(stem) for stem in EMBEDDED}
+
+
+def _columns_known_ahead(protocol: Protocol, group: list[Result]) -> list[str]:
+    """Columns that a table has whether or not a run fills them, or whose order is not that of the runs."""
+    if protocol.table.columns == "phases":
+        return [phase.label for phase in protocol.phases if not phase.source]
+    if protocol.table.columns == "shots":
+        return [count_shots(shots) for shots in sorted({result.shots for result in group})]
+    return []
+
+
+def _cells(
+    table: Table, labels: dict[str, str], group: list[Result], trained: list[Result]
+) -> Iterator[tuple[Result, str, str, str]]:
+    """(run, column, its metric, the published metric of that column)."""
+    if table.columns == "datasets":
+        for result in trained:
+            yield result, f"{result.dataset} (source)", table.main, table.main
+    if table.columns == "metrics":
+        there = [metric for metric in table.metrics if any(metric.name in result.metrics for result in group)]
+        for metric in there or [metric for metric in table.metrics if metric.name == table.main]:
+            for result in group:
+                yield result, metric.column, metric.name, metric.published
+        return
+    for result in group:
+        if table.columns == "phases":
+            yield result, labels[result.phase], table.main, labels[result.phase]
+        elif table.columns == "shots":
+            yield result, count_shots(result.shots), table.main, f"{result.shots} shots"
+        else:
+            yield result, result.dataset, table.main, table.main
+
+
+def _derive(table: Table, filler: Filler, note: str = "") -> None:
+    """Add the harmonic mean of two columns, where the table has one."""
+    if not table.harmonic:
+        return
+    head, one, other = table.harmonic
+    grid = filler.grid
+    grid.columns.append(head)
+    grid.derived.add(head)
+    for row in grid.rows:
+        grid.values[(row, head)] = stats.harmonic(grid.values.get((row, one), {}), grid.values.get((row, other), {}))
+    said = f"{head} is the harmonic mean of {one} and {other}, computed seed by seed and then averaged"
+    grid.notes.append(said + note)
+
+
+# -- over data sets ---------------------------------------------------------------------------------------------------
+
+
+def _averages(protocol: Protocol, fillers: list[tuple[Key, Filler]]) -> list[Grid]:
+    """For tables that differ in the data set only: seed by seed the mean of their cells."""
+    alike: dict[tuple, list[tuple[str, Filler]]] = {}
+    for key, filler in fillers:
+        rest = {kind: value for kind, value in key.items() if kind != "dataset"}
+        alike.setdefault(tuple(rest.items()), []).append((key["dataset"], filler))
+    grids = []
+    for rest, members in alike.items():
+        if len(members) < 2:
+            continue
+        average = _average(protocol, members, _title(protocol, dict(rest), f"average over {len(members)} data sets"))
+        _derive(protocol.table, average, "; here of the averages over data sets")
+        whole = len(members) == len(protocol.datasets)  # of fewer, no average was published
+        grids.append(average.close({column: ("average", column) for column in average.grid.columns} if whole else {}))
     return grids
 
 
-def _average(protocol: str, fillers: list[tuple[str, Filler]], columns: list[str], shots: int = 0) -> Filler:
-    """Seed by seed the mean over data sets, for the rows and seeds that all of them have."""
-    names = ", ".join(name for name, _ in fillers)
-    out = Filler(protocol, _title(protocol, f"average over {len(fillers)} data sets", shots), [])
-    out.grid.columns = list(columns)
-    for _, filler in fillers:
+def _average(protocol: Protocol, members: list[tuple[str, Filler]], title: str) -> Filler:
+    """Only rows and seeds that all data sets have count; what is missing is named with the data set."""
+    out = Filler(protocol, title, [])
+    found = [column for _, filler in members for column in filler.grid.columns if column not in filler.grid.derived]
+    columns = list(dict.fromkeys(found))
+    if protocol.table.columns == "shots":
+        columns.sort(key=lambda column: int(column.split()[0]))
+    out.grid.columns = columns
+    for _, filler in members:
         for row in filler.grid.rows:
             out.trainers[row] = filler.trainers.get(row, row)
     out.grid.rows = list(out.trainers)
     for row in out.grid.rows:
         for column in columns:
-            parts = [filler.grid.values.get((row, column), {}) for _, filler in fillers]
+            parts = [filler.grid.values.get((row, column), {}) for _, filler in members]
             out.grid.values[(row, column)] = stats.across(parts)
-            for (name, _), part in zip(fillers, parts):
+            for (name, _), part in zip(members, parts):
                 for seed in {seed for other in parts for seed in other} - set(part):
                     out.absent.setdefault((row, column, seed), f"it has no result on {name}")
-    out.grid.notes.append(f"data sets: {names}")
+    out.grid.notes.append("data sets: " + ", ".join(name for name, _ in members))
     out.sort()
     return out
-
-
-def _few_shot(results: list[Result]) -> list[Grid]:
-    members = _of(results, "few_shot")
-    shots = sorted({result.shots for result in members})
-    fillers = []
-    for (dataset,), group in _groups_of(members, "dataset").items():
-        filler = Filler("few_shot", _title("few_shot", dataset), group)
-        filler.grid.columns = [count_shots(k) for k in shots if any(result.shots == k for result in group)]
-        for result in group:
-            filler.add(result, count_shots(result.shots))
-        filler.sort()
-        filler.close(metrics={count_shots(k): (dataset, f"{k} shots") for k in shots})
-        fillers.append((dataset, filler))
-    grids = [filler.grid for _, filler in fillers]
-    if len(fillers) > 1:
-        grids.append(_average("few_shot", fillers, [count_shots(k) for k in shots]).close())
-    return grids
-
-
-def _across(protocol: str, results: list[Result], phase: str, source: bool) -> list[Grid]:
-    """Rows methods, columns the source and every target, then the mean over targets."""
-    targets = _of(results, phase)
-    grids = []
-    for (shots,), group in _groups_of(targets, "shots").items():
-        trained = [r for r in _of(results, "cross_dataset/train") if r.shots == shots] if source else []
-        filler = Filler(protocol, _title(protocol, "source and targets" if source else "targets", shots), group)
-        for result in trained:
-            filler.add(result, f"{result.dataset} (source)")
-        names = list(dict.fromkeys(result.dataset for result in group))
-        for result in group:
-            filler.add(result, result.dataset)
-        grid = filler.grid
-        metrics = {f"{r.dataset} (source)": (r.dataset, "accuracy") for r in trained}
-        metrics |= {name: (name, "accuracy") for name in names}
-        if len(names) > 1:
-            grid.columns.append("average")
-            grid.derived.add("average")
-            for row in grid.rows:
-                grid.values[(row, "average")] = stats.across([grid.values.get((row, name), {}) for name in names])
-            grid.notes.append(f"average: over the {len(names)} targets, seed by seed")
-            catalogued = PROTOCOLS[protocol].datasets
-            if len(names) == len(catalogued):
-                metrics["average"] = ("average", "accuracy")
-        filler.sort()
-        grids.append(filler.close(metrics=metrics))
-        if not all(name.startswith("Digits") for name in names):
-            grid.notes += claims(protocol)
-    return grids
-
-
-def _cross_dataset(results: list[Result]) -> list[Grid]:
-    return _across("cross_dataset", results, "cross_dataset/test", source=True)
-
-
-def _domain_generalization(results: list[Result]) -> list[Grid]:
-    return _across("domain_generalization", results, "domain_generalization/test", source=True)
-
-
-def _ood(results: list[Result]) -> list[Grid]:
-    return _across("ood", results, "ood", source=False)
-
-
-def _groups(results: list[Result]) -> list[Grid]:
-    grids = []
-    for (dataset, shots), group in _groups_of(_of(results, "group_robustness"), "dataset", "shots").items():
-        filler = Filler("group_robustness", _title("group_robustness", dataset, shots), group)
-        for metric, column in GROUP_METRICS.items():
-            if any(metric in result.metrics for result in group):
-                for result in group:
-                    filler.add(result, column, metric)
-        if not filler.grid.rows:
-            for result in group:
-                filler.add(result, "worst group", "worst_group_accuracy")
-        filler.sort()
-        known = {"average": (dataset, "average"), "worst group": (dataset, "worst_group_accuracy")}
-        grids.append(filler.close(metrics={c: known[c] for c in filler.grid.columns if c in known}))
-        filler.grid.notes.append("average: groups weighted by their share of training images; gap = average − worst")
-        if not dataset.startswith("Digits"):
-            filler.grid.notes += claims("group_robustness")
-    return grids
-
-
-def _ablation(results: list[Result]) -> list[Grid]:
-    members = [result for result in results if result.phase.startswith("ablation/")]
-    grids = []
-    for (dataset, shots), group in _groups_of(members, "dataset", "shots").items():
-        for host in sorted({host_name(result.trainer) for result in group}):
-            filler = Filler("ablation", _title("ablation", f"{host} on {dataset}", shots), [])
-            mine = [result for result in group if host_name(result.trainer) == host]
-            for variant, row in ABLATION.items():
-                for result in mine:
-                    if result.phase == f"ablation/{variant}":
-                        filler.add(result, "accuracy", row=row)
-            filler.grid.compare = [(row, "host") for row in filler.grid.rows if row != "host"]
-            grids.append(filler.close())
-            filler.grid.notes.append(f"host: {host}; every row is compared with it seed by seed")
-    return grids
-
-
-def _single_runs(results: list[Result]) -> list[Grid]:
-    grids = []
-    for (dataset, shots), group in _groups_of(_of(results, "runs"), "dataset", "shots").items():
-        filler = Filler("runs", _title("runs", dataset, shots), group)
-        for result in group:
-            filler.add(result, "accuracy")
-        filler.sort()
-        grids.append(filler.close())
-    return grids

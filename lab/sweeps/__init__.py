@@ -1,1 +1,1 @@
-"""From a sweep to the paper's tables: what a run is (`record`), and which runs make up a protocol (`catalogue`)."""
+"""Sweeps: protocols as data, the plan of their runs, the runner, and the executors that carry runs out."""

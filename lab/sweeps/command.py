@@ -5,8 +5,8 @@
     craft sweep run    base2new --trainers CoOp CoOpCraft --datasets digits          (the embedded default)
     craft sweep status base2new --trainers CoOp CoOpCraft --datasets digits
 
-`show` prints the exact train.py commands and runs nothing. `run` goes on where it stopped, continues past a failed run,
-and ends with what failed and where its log is. Trailing KEY VALUE pairs go to every run. Results: craft results.
+`show` prints the exact command of every run and runs nothing. `run` goes on where it stopped, continues past a failed
+run, and ends with what failed and where its log is. Trailing KEY VALUE pairs go to every run. Results: craft results.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import re
 import sys
 
 from craft.common.errors import UserError, entry_point
-from craft.lab.sweeps.catalogue import PROTOCOLS
-from craft.lab.sweeps.plan import Run, Sweep, numbers, plan, protocol_named, split_words
+from craft.lab.sweeps.catalogue import PROTOCOLS, protocol_named
+from craft.lab.sweeps.executors import EXECUTORS, executor_named
+from craft.lab.sweeps.plan import Run, Sweep, numbers, plan, split_words
 from craft.runs import identity, record
 
 KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)+")
@@ -41,9 +42,12 @@ def parser() -> argparse.ArgumentParser:
     add("--root", default="", help="folder that holds the data sets")
     add("--output", default="output", help="folder of all results (default: output)")
     add("--config", default="", help="trainers' yaml (default: demo for embedded data, else the protocol's)")
-    add("--backbone", default="", help="as train.py's")
-    add("--source", default="imagenet", help="data set to train on across data sets and domains")
+    add("--backbone", default="", help="as that of `craft train`")
+    add("--source", default="", help="data set to train on across data sets and domains (default: imagenet)")
+    add("--executor", choices=tuple(EXECUTORS), default="local", help="where runs are carried out (default: local)")
     add("--jobs", type=int, default=1, metavar="N", help="runs at a time; several GPUs are shared out")
+    add("--cores", type=int, metavar="N", help="processor cores of a run (default: the executor's choice)")
+    add("--gpus", type=float, metavar="N", help="GPUs of a run, or a share of one (default: the executor's choice)")
     add("--rerun", choices=("code", "all"), default="", help="repeat done runs: those of other code, or all")
     return out
 
@@ -63,8 +67,12 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if not options.protocol:
         raise UserError(f"{options.action} needs the name of a protocol: {', '.join(PROTOCOLS)}")
-    if options.jobs < 1:
-        raise UserError(f"--jobs is {options.jobs}; it must be at least 1")
+    for name in ("jobs", "cores"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} is {value}; it must be at least 1")
+    if options.gpus is not None and options.gpus < 0:
+        raise UserError(f"--gpus is {options.gpus:g}; it must be 0 or more")
     runs = plan(
         protocol_named(options.protocol),
         Sweep(
@@ -94,7 +102,12 @@ def main(argv: list[str] | None = None) -> int:
 def carry_out(runs: list[Run], options) -> int:
     from craft.lab.sweeps.runner import execute
 
-    outcomes = execute(runs, options.jobs, options.rerun, lambda line: print(line, flush=True))
+    executor = executor_named(options.executor)(options.jobs)
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    outcomes = execute(runs, executor, options.rerun, say, options.cores, options.gpus)
     count = {result: sum(o.result == result for o in outcomes) for result in ("done", "kept", "failed", "left out")}
     print(f"{count['done']} run, {count['kept']} done before, {count['failed']} failed, {count['left out']} left out")
     for outcome in outcomes:

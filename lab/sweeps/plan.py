@@ -1,4 +1,4 @@
-"""From a protocol and what a sweep asks for to the list of its runs, each an exact ``train.py`` command."""
+"""From a protocol and what a sweep asks for to the list of its runs, each an exact `craft train` command."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from pathlib import Path
 
 from craft.common.errors import UserError, unknown
 from craft.common.places import command, configs
-from craft.lab.sweeps.catalogue import EMBEDDED, PROTOCOLS, Phase, Protocol, published_schedule
+from craft.lab.sweeps.catalogue import EMBEDDED
+from craft.lab.sweeps.protocol import Phase, Protocol
 from craft.trainers.structures import known_structure
 
 
 @dataclass(frozen=True)
 class Sweep:
     """What the command line asks for; empty means the protocol's own. datasets: names of configs/datasets, or
-    ``name:target`` for one target domain. config: name of a trainer's yaml. options: trailing KEY VALUE pairs."""
+    ``name:target`` for one target domain. config: name of a trainer's yaml. source: the data set of source phases.
+    options: trailing KEY VALUE pairs."""
 
     trainers: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
@@ -26,13 +28,13 @@ class Sweep:
     output: str = "output"
     config: str = ""
     backbone: str = ""
-    source: str = "imagenet"
+    source: str = ""
     options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run. folder: its output. arguments: of train.py. needs: folder of the run that must be done before."""
+    """One run. folder: its output. arguments: of `craft train`. needs: folder of the run that must be done before."""
 
     phase: str
     dataset: str
@@ -53,13 +55,6 @@ class Run:
         return shlex.join([*command("train"), *self.arguments])
 
 
-def protocol_named(name: str) -> Protocol:
-    """The protocol called ``name``; UserError with the nearest names."""
-    if name not in PROTOCOLS:
-        raise unknown("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
-
-
 def config_name(protocol: Protocol, sweep: Sweep, dataset: str) -> str:
     """The trainers' yaml: --config, else ``demo`` for the demonstration backbone, else the protocol's."""
     if sweep.config:
@@ -70,11 +65,11 @@ def config_name(protocol: Protocol, sweep: Sweep, dataset: str) -> str:
 
 def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     """All runs in an order in which each comes after the one it needs, seed by seed. UserError for unknown names."""
-    names = [phase.folder.rpartition("/")[2] for phase in protocol.phases]
+    names = [phase.name for phase in protocol.phases]
     for name in sweep.phases:
         if name not in names:
             raise unknown(f"phase of {protocol.name}", name, names)
-    phases = [phase for phase, name in zip(protocol.phases, names) if not sweep.phases or name in sweep.phases]
+    phases = [phase for phase in protocol.phases if not sweep.phases or phase.name in sweep.phases]
     trainers = sweep.trainers or protocol.trainers
     if protocol.hosts_only:
         trainers = tuple(dict.fromkeys(known_structure(name).name for name in trainers))
@@ -83,7 +78,7 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     for seed in sweep.seeds:
         for shots in sweep.shots or protocol.shots:
             for phase in phases:
-                for dataset in (sweep.source,) if phase.source else datasets:
+                for dataset in (sweep.source or protocol.source,) if phase.source else datasets:
                     for trainer in trainers:
                         run = _run(protocol, sweep, phase, dataset, shots, trainer, seed)
                         runs[run.folder] = run
@@ -99,9 +94,10 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
         trainer = host + phase.suffix
     name, _, target = dataset.partition(":")
     _check_dataset(name)
-    stem = Path(name).stem
-    label = f"{stem}-{target}" if target else stem
-    config = config_name(protocol, sweep, sweep.source if phase.needs.startswith("cross") else stem)
+    stem, label = Path(name).stem, _label(dataset)
+    source = sweep.source or protocol.source
+    # Prompts that were learned on the source keep its configuration wherever they are tested.
+    config = config_name(protocol, sweep, Path(source.partition(":")[0]).stem if phase.on_source else stem)
 
     def folder_of(where: str, data: str) -> Path:
         return Path(sweep.output, where, data, f"shots_{shots}", trainer, config, f"seed{seed}")
@@ -116,19 +112,24 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
     arguments += ["--output-dir", str(folder)]
     needs = None
     trains = structure.trainable
-    if phase.needs:
+    if phase.needs is not None:
         arguments += ["--eval-only"]
         if trains:
-            source = Path(sweep.source).stem if phase.needs == "cross_dataset/train" else label
-            needs = folder_of(phase.needs, source)
+            needs = folder_of(phase.needs.folder, _label(source) if phase.needs.source else label)
             arguments += ["--model-dir", str(needs)]
     options = [("DATASET.NUM_SHOTS", str(shots)), *phase.options]
     if target:
         options.append(("DATASET.TARGET_DOMAINS", target))
     if config == protocol.config and not sweep.config:
-        options += published_schedule(protocol.name, host, stem, shots)
+        options += protocol.schedule(host, stem, shots)
     arguments += [word for pair in options for word in pair] + list(sweep.options)
     return Run(phase.folder, label, shots, trainer, config, seed, folder, tuple(arguments), needs)
+
+
+def _label(dataset: str) -> str:
+    """``imagenet_ood-r`` of ``imagenet_ood:r``: a data set in the folders of its runs."""
+    name, _, target = dataset.partition(":")
+    return f"{Path(name).stem}-{target}" if target else Path(name).stem
 
 
 def _check_dataset(name: str) -> None:

@@ -1,4 +1,7 @@
-"""The figures of the paper, from real runs only, as PNG and PDF: each kind is drawn where the runs for it are there."""
+"""The figures of the paper, from real runs only, as PNG and PDF: each kind is drawn where the runs for it are there.
+
+What is drawn is what tables declare (`craft.lab.sweeps.protocol.Table`), and a figure never trains a model.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 
 from craft.common.errors import UserError, unknown
 from craft.lab.results.collect import Result
-from craft.lab.results.tables import build
+from craft.lab.results.tables import build, of_protocol
 
 OF_NUMBERS = ("gains", "few_shot", "ablation", "losses")
 OF_MODELS = ("tsne", "channels", "predictions")
@@ -19,29 +22,35 @@ def draw_all(results: list[Result], target: Path, protocol: str = "", only: tupl
 
     only: some of KINDS. Those of OF_MODELS load checkpoints and data. UserError for an unknown kind.
     """
+    return [path for _, path in draw_kinds(results, target, protocol, only)]
+
+
+def draw_kinds(
+    results: list[Result], target: Path, protocol: str = "", only: tuple[str, ...] = ()
+) -> list[tuple[str, Path]]:
+    """As `draw_all`, each file with its kind."""
     from craft.lab.results.figures import features, numbers
 
     for kind in only:
         if kind not in KINDS:
             raise unknown("figure", kind, KINDS)
     wanted = only or KINDS
-    if protocol:
-        results = [r for r in results if r.phase.partition("/")[0] == protocol]
+    results = of_protocol(results, protocol)
     try:
         grids = build(results, protocol)
     except UserError:
         grids = []
-    paths: list[Path] = []
+    drawn: list[tuple[str, Path]] = []
     for kind, draw in (("gains", numbers.gains), ("few_shot", numbers.few_shot), ("ablation", numbers.ablation)):
         if kind in wanted:
-            paths += draw(grids, target)
+            drawn += [(kind, path) for path in draw(grids, target)]
     if "losses" in wanted:
-        paths += numbers.loss_curves(results, target)
+        drawn += [("losses", path) for path in numbers.loss_curves(results, target)]
     pairs = features.pairs_of(results) if set(OF_MODELS) & set(wanted) else []
     for kind in OF_MODELS:
         if kind in wanted:
-            drawn, reasons = features.attempt(getattr(features, kind), pairs, target)
-            paths += drawn
+            paths, reasons = features.attempt(getattr(features, kind), pairs, target)
+            drawn += [(kind, path) for path in paths]
             for reason in reasons:
                 print(f"not drawn: {reason}", file=sys.stderr)
-    return paths
+    return drawn

@@ -13,7 +13,8 @@ from craft.lab.results.collect import Result
 from craft.lab.results.figures import models, style
 from craft.lab.results.figures.numbers import slug
 from craft.lab.results.grid import count_shots, order
-from craft.trainers.structures import host_name
+from craft.lab.sweeps.catalogue import protocol_of
+from craft.trainers.structures import host_name, structure_of
 
 SAMPLES, CLASSES, SEED = 400, 10, 0
 
@@ -27,14 +28,17 @@ def pairs_of(results: list[Result]) -> list[tuple[Result, list[Result]]]:
     found: dict[tuple, dict[str, Result]] = {}
     for result in results:
         usable = result.state == "done" and result.record and result.record.get("mode") == "train"
-        if not usable or host_name(result.trainer) == "ZeroshotCLIP":
+        structure = structure_of(result.trainer)
+        if not usable or structure is None or not structure.trainable:
             continue
-        phase, _, variant = result.phase.rpartition("/")
-        if phase != "ablation":
-            phase, variant = result.phase, result.trainer
-        elif variant not in ("host", "both", "all"):
+        name, variant = result.phase, result.trainer
+        protocol = protocol_of(result.phase)
+        phase = protocol.phase(result.phase) if protocol else None
+        if phase is not None and not phase.pictured:
             continue
-        key = (phase, result.dataset, result.config, host_name(result.trainer))
+        if protocol and protocol.table.rows == "phases":
+            name, variant = protocol.name, result.phase
+        key = (name, result.dataset, result.config, host_name(result.trainer))
         found.setdefault((key, -result.shots, result.seed), {})[variant] = result
     chosen: dict[tuple, tuple[Result, list[Result]]] = {}
     for (key, *_), runs in sorted(found.items()):
@@ -126,10 +130,9 @@ def channel_importance_ratio(source: Tensor, target: Tensor) -> Tensor:
 
 
 def channels(pairs: list[tuple[Result, list[Result]]], target: Path) -> list[Path]:
-    """Distribution of `channel_importance_ratio` between source and target: host, Craft, and an oracle.
+    """Distribution of `channel_importance_ratio` between source and target: host and Craft.
 
-    Source: the validation images of the source domain. Target: test images. The oracle is the host trained on the
-    labelled images of both domains. Only for runs with a target domain.
+    Source: the validation images of the source domain. Target: test images. Only for runs with a target domain.
     """
     paths: list[Path] = []
     for host, crafts in pairs:
@@ -139,7 +142,6 @@ def channels(pairs: list[tuple[Result, list[Result]]], target: Path) -> list[Pat
         data = runs[0][1].dm.dataset
         if not data.val:
             continue
-        runs.append((f"oracle ({host.trainer})", models.oracle(host)))
         vision = runs[0][1].model.learns_vision
         ratios = {}
         for name, trainer in runs:

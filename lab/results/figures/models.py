@@ -12,11 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from craft.common.errors import UserError
-from craft.common.files import cache_dir, digest_json
 from craft.lab.results.collect import Result
-from craft.runs import identity
-from craft.trainers.structures import host_name
 
 
 @dataclass(frozen=True)
@@ -30,15 +26,15 @@ class Seen:
     labels: Tensor
 
 
-def configuration(record: dict[str, Any], trainer: str):
-    """The frozen configuration of a run's record, for another trainer of the same host."""
+def configuration(record: dict[str, Any], trainer: str = ""):
+    """The frozen configuration of a run's record; of another trainer on the same data where ``trainer`` names one."""
     from craft import datasets
     from craft.trainers.settings import get_cfg
 
     datasets.enter_into_dassl()
     cfg = get_cfg()
     _fill(cfg, record["config"])
-    cfg.TRAINER.NAME = trainer
+    cfg.TRAINER.NAME = trainer or cfg.TRAINER.NAME
     cfg.RESUME = ""
     cfg.freeze()
     return cfg
@@ -57,11 +53,10 @@ def _fill(node, values: dict[str, Any]) -> None:
 def load(result: Result):
     """The trainer of a done run with its learned prompts, ready to look at images.
 
-    Always the host's trainer: prompts are the same, and it needs neither anchors nor unlabelled images. UserError
-    where the checkpoint or the data are gone.
+    It is built as for any evaluation, so it needs neither anchors nor unlabelled images. UserError where the checkpoint
+    or the data are gone.
     """
-    host = host_name(result.trainer)
-    cfg = configuration(result.record, host)
+    cfg = configuration(result.record)
     trainer = _quietly(cfg)
     if trainer.structure.trainable:
         model = result.record["identity"].get("model")
@@ -79,59 +74,11 @@ def zero_shot(result: Result):
     return _quietly(configuration(result.record, "ZeroshotCLIP"))
 
 
-def oracle(result: Result):
-    """The run's host trained on the labelled images of both domains: what nobody has, and what bounds the rest.
-
-    Only for figures. It is kept in the user's cache under a key of everything it depends on. UserError where the
-    run's data have no images of the target.
-    """
-    from dassl.data.data_manager import build_data_loader
-    from dassl.data.transforms import build_transform
-    from dassl.utils import set_random_seed
-
-    from craft.datasets import ReadableImages
-    from craft.datasets.loading import steady
-
-    host = host_name(result.trainer)
-    cfg = configuration(result.record, host)
-    key = {
-        "config": identity.config_digest(cfg),
-        "code": identity.code_digest(),
-        "data": result.record["identity"]["data"],
-        "oracle": 1,
-    }
-    folder = cache_dir("oracles", digest_json(key)[:16])
-    cfg.defrost()
-    cfg.OUTPUT_DIR = str(folder)
-    cfg.freeze()
-    if cfg.SEED >= 0:
-        set_random_seed(cfg.SEED)
-    trainer = _quietly(cfg)
-    unlabelled = trainer.dm.dataset.train_u
-    if not unlabelled:
-        raise UserError(f"{cfg.DATASET.NAME} has no images of a target domain here")
-    with contextlib.redirect_stdout(io.StringIO()):
-        if not (folder / "prompt_learner" / f"model.pth.tar-{cfg.OPTIM.MAX_EPOCH}").is_file():
-            loader = build_data_loader(
-                cfg,
-                sampler_type=cfg.DATALOADER.TRAIN_X.SAMPLER,
-                data_source=[*trainer.dm.dataset.train_x, *unlabelled],
-                batch_size=cfg.DATALOADER.TRAIN_X.BATCH_SIZE,
-                tfm=build_transform(cfg, is_train=True),
-                is_train=True,
-                dataset_wrapper=ReadableImages,
-            )
-            trainer.train_loader_x = steady(loader)
-            trainer.train()
-        trainer.load_model(str(folder), cfg.OPTIM.MAX_EPOCH)
-    return trainer
-
-
 def _quietly(cfg):
     from craft.trainers.engine.variants import build
 
     with contextlib.redirect_stdout(io.StringIO()):
-        return build(cfg)
+        return build(cfg, evaluate=True)
 
 
 @torch.no_grad()

@@ -11,10 +11,9 @@ from craft.lab.results import stats
 from craft.lab.results.collect import Result
 from craft.lab.results.figures import style
 from craft.lab.results.grid import Grid, count_shots, order
-from craft.lab.results.tables import ABLATION
+from craft.lab.sweeps.catalogue import PROTOCOLS, protocol_of
+from craft.terms import TERMS
 from craft.trainers.structures import host_name
-
-ALIGNMENT = ("cross_entropy", "static", "stochastic", "mmd")
 
 
 def slug(text: str) -> str:
@@ -23,13 +22,18 @@ def slug(text: str) -> str:
 
 
 def ablation(grids: list[Grid], target: Path) -> list[Path]:
-    """A bar a variant: mean difference to the host over seeds with its 95 % interval, and every seed as a dot."""
+    """A bar a phase, where tables compare phases: mean difference to the first of them over seeds with its 95 %
+    interval, and every seed as a dot."""
     paths: list[Path] = []
     for grid in grids:
-        pairs = [(row, d) for row, _, _, d in grid.differences()]
-        if grid.protocol != "ablation" or not pairs:
+        if grid.table.rows != "phases" or not grid.columns:
             continue
-        host = grid.values[("host", "accuracy")]
+        metric = grid.columns[0]
+        pairs = [(row, d) for row, _, column, d in grid.differences() if column == metric]
+        if not pairs:
+            continue
+        base_row = grid.compare[0][1]
+        host = grid.values[(base_row, metric)]
         with style.sheet(target, slug(grid.title), 1, 1, 5.2, 3.2, paths) as (_, axes):
             panel = axes[0, 0]
             for number, (row, found) in enumerate(pairs):
@@ -37,7 +41,7 @@ def ablation(grids: list[Grid], target: Path) -> list[Path]:
                 if found.low is not None:
                     error = [[found.mean - found.low], [found.high - found.mean]]
                     panel.errorbar(number, found.mean, error, color="black", capsize=4, linewidth=1)
-                seeds = grid.values[(row, "accuracy")]
+                seeds = grid.values[(row, metric)]
                 shared = sorted(seeds.keys() & host.keys())
                 offsets = [number + 0.08 * (i - (len(shared) - 1) / 2) for i in range(len(shared))]
                 differences = [seeds[s] - host[s] for s in shared]
@@ -47,28 +51,41 @@ def ablation(grids: list[Grid], target: Path) -> list[Path]:
             base = stats.summary(host)
             spread = f" ± {base.std:.1f}" if base.std is not None else ""
             panel.set_title(
-                f"{grid.title}\nhost: {base.mean:.1f}{spread} % over {base.n} seed{'s' if base.n > 1 else ''}"
+                f"{grid.title}\n{base_row}: {base.mean:.1f}{spread} % over {base.n} seed{'s' if base.n > 1 else ''}"
             )
-            panel.set_ylabel("difference to the host (points)")
+            panel.set_ylabel(f"difference to the {base_row} (points)")
             panel.set_xlabel("bar: mean, line: 95 % interval, dot: one seed")
     return paths
 
 
 def gains(grids: list[Grid], target: Path) -> list[Path]:
-    """Craft − host in harmonic mean, a bar a data set, the largest gain on top; line: 95 % interval over seeds."""
-    pairs: dict[tuple[str, str], list[tuple[str, stats.Difference]]] = {}
+    """Craft − host in the harmonic mean, where tables have one: a bar a data set, the largest gain on top; line: 95 %
+    interval over seeds."""
+    sheets: dict[tuple[str, str], dict[tuple[str, str], list[tuple[str, stats.Difference]]]] = {}
     for grid in grids:
-        if grid.protocol == "base2new":
+        if grid.table.harmonic:
+            head = grid.table.harmonic[0]
             name = grid.title.partition(": ")[2]
             for row, other, column, found in grid.differences():
-                if column == "H":
+                if column == head:
+                    pairs = sheets.setdefault((grid.protocol, head), {})
                     pairs.setdefault((row, other), []).append((name, found))
-    if not pairs:
-        return []
     paths: list[Path] = []
+    for (protocol, head), pairs in sheets.items():
+        _gains(f"{protocol}_gains", head, pairs, target, paths)
+    return paths
+
+
+def _gains(
+    name: str,
+    head: str,
+    pairs: dict[tuple[str, str], list[tuple[str, stats.Difference]]],
+    target: Path,
+    paths: list[Path],
+) -> None:
     tallest = max(map(len, pairs.values()))
     size = (4.6 * len(pairs), 1.3 + 0.42 * tallest)
-    with style.sheet(target, "base2new_gains", 1, len(pairs), *size, paths) as (_, axes):
+    with style.sheet(target, name, 1, len(pairs), *size, paths) as (_, axes):
         for panel, ((row, other), bars) in zip(axes[0], sorted(pairs.items(), key=lambda pair: order(pair[0][0]))):
             bars = sorted(bars, key=lambda bar: bar[1].mean)
             for number, (_, found) in enumerate(bars):
@@ -81,15 +98,15 @@ def gains(grids: list[Grid], target: Path) -> list[Path]:
             panel.set_ylim(-0.7, len(bars) - 0.3)
             panel.set_yticks(range(len(bars)), [f"{name} (n={found.n})" for name, found in bars])
             panel.set_title(f"{row} − {other}")
-            panel.set_xlabel("difference in H (points), paired by seed")
-    return paths
+            panel.set_xlabel(f"difference in {head} (points), paired by seed")
 
 
 def few_shot(grids: list[Grid], target: Path) -> list[Path]:
-    """Accuracy against shots, a line a method: mean over seeds, with the sample deviation as error bars."""
+    """Accuracy against shots, where these are a table's columns, a line a method: mean over seeds, with the sample
+    deviation as error bars."""
     paths: list[Path] = []
     for grid in grids:
-        if grid.protocol != "few_shot" or len(grid.columns) < 2:
+        if grid.table.columns != "shots" or len(grid.columns) < 2:
             continue
         with style.sheet(target, slug(grid.title), 1, 1, 4.6, 3.3, paths) as (_, axes):
             panel = axes[0, 0]
@@ -123,24 +140,27 @@ def loss_curves(results: list[Result], target: Path) -> list[Path]:
 
     Terms are drawn as they enter the loss, weights included.
     """
-    groups: dict[tuple[str, str, int, str], list[Result]] = {}
+    groups: dict[tuple[str, str, int, str], list[tuple[str, Result]]] = {}
     for result in results:
-        if result.history and len(result.history) > 1 and "test" not in result.phase.rpartition("/")[2]:
-            phase = result.phase.partition("/")[0] if result.phase.startswith("ablation") else result.phase
-            groups.setdefault((phase, result.dataset, result.shots, host_name(result.trainer)), []).append(result)
+        protocol = protocol_of(result.phase)
+        phase = protocol.phase(result.phase) if protocol else None
+        if len(result.history) < 2 or (phase is not None and phase.needs is not None):
+            continue
+        name, line = result.phase, result.trainer
+        if protocol and phase and protocol.table.rows == "phases":
+            name, line = protocol.name, phase.label
+        groups.setdefault((name, result.dataset, result.shots, host_name(result.trainer)), []).append((line, result))
     paths: list[Path] = []
-    for (phase, dataset, count, host), members in groups.items():
-        lines: dict[str, list[Result]] = {}
-        if phase == "ablation":
-            for variant, name in ABLATION.items():
-                lines[name] = [result for result in members if result.phase == f"ablation/{variant}"]
-        else:
-            for result in sorted(members, key=lambda result: order(result.trainer)):
-                lines.setdefault(result.trainer, []).append(result)
-        terms = [name for name in ALIGNMENT if any(name in r.history[0] for r in members)]
-        own = {name for r in members for name in r.history[0]} - {"epoch", "lr", "loss", *ALIGNMENT}
+    for (phase_name, dataset, count, host), found in groups.items():
+        members = [result for _, result in found]
+        lines: dict[str, list[Result]] = {line: [] for line in _order_of_lines(phase_name, [name for name, _ in found])}
+        for line, result in found:
+            lines[line].append(result)
+        known = ("cross_entropy", *TERMS)
+        terms = [name for name in known if any(name in r.history[0] for r in members)]
+        own = {name for r in members for name in r.history[0]} - {"epoch", "lr", "loss", *known}
         terms += sorted(own)
-        title = f"losses: {phase} {dataset} {host}, {count_shots(count)}"
+        title = f"losses: {phase_name} {dataset} {host}, {count_shots(count)}"
         with style.sheet(target, slug(title), 1, len(terms), 2.7 * len(terms) + 0.6, 2.9, paths) as (figure, axes):
             for panel, term in zip(axes[0], terms):
                 for number, (name, runs) in enumerate(lines.items()):
@@ -163,3 +183,11 @@ def loss_curves(results: list[Result], target: Path) -> list[Path]:
             figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
             figure.suptitle(title, fontsize=9.5)
     return paths
+
+
+def _order_of_lines(phase_or_protocol: str, names: list[str]) -> list[str]:
+    """Phases in their protocol's order; trainers in that of tables."""
+    protocol = PROTOCOLS.get(phase_or_protocol)
+    if protocol and protocol.table.rows == "phases":
+        return [phase.label for phase in protocol.phases if phase.label in names]
+    return sorted(set(names), key=order)

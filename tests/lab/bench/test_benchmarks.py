@@ -9,10 +9,10 @@ from yacs.config import CfgNode
 
 from craft.clip.openai import tokenize
 from craft.clip.products import linear
-from craft.lab.bench import flops, measure, memory, plain, report, worker
+from craft.lab.bench import flops, machine, measure, plain, quantities, summary, worker
 from craft.lab.bench.command import main
 from craft.lab.bench.names import class_names
-from craft.lab.bench.plan import TRAINERS
+from craft.lab.bench.specs import TRAINERS
 from craft.lab.bench.targets import SITUATION, TARGETS, Target
 from craft.objective import CraftTerms
 from craft.terms import defaults
@@ -40,12 +40,14 @@ def test_quick_run(tmp_path, capsys):
     }
     assert max(one["gradients"] for one in document["checks"]) <= measure.GRADIENTS
     assert len(document["results"]) == 3 * 2 * 2 + 2 + 3 + 2
-    loaded = report.loads(document["results"])
+    loaded = quantities.loads(document["results"])
     assert set(loaded) == {"plain", "ours"} and "loading 8 JPEG, batch 4, 1 workers" in out
     assert document["quantities"]["load"] == loaded["plain"]["seconds"] / loaded["ours"]["seconds"]
     assert all(one["seconds"] > 0 for one in document["results"])
     for trainer in TRAINERS:
-        plain_step, ours = (report.find(document["results"], "step", trainer, 5, path) for path in ("plain", "ours"))
+        plain_step, ours = (
+            quantities.find(document["results"], "step", trainer, 5, path) for path in ("plain", "ours")
+        )
         assert ours["loss"] == pytest.approx(plain_step["loss"], rel=1e-5)
         assert ours["flops"] < plain_step["flops"] / 2
         assert document["quantities"][f"step/{trainer}/5"] == plain_step["seconds"] / ours["seconds"]
@@ -124,12 +126,12 @@ def test_plain_path_is_the_published_one(name, backbone, monkeypatch):  # noqa: 
 
 def test_own_process_knows_its_memory_and_its_start(tmp_path):
     found = worker.in_its_own(spec(kind="step", path="ours"), str(tmp_path))
-    assert 1e8 < found["peak"] < memory.total()
+    assert 1e8 < found["peak"] < machine.total()
     assert 0 < found["first_seconds"] < found["to_first_step"]
 
 
 def test_plain_step_that_does_not_fit_is_left_out(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 1e8)
+    monkeypatch.setattr(machine, "available", lambda: 1e8)
     assert main([*SMALL, "--trainers", "MaPLeCraft", "--kinds", "step", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "left out: MaPLeCraft step, 5 classes, plain: would need about 1 GB; 0 GB are free" in out
@@ -178,13 +180,13 @@ def test_quantities_and_verdicts():
         {"kind": "step", "trainer": "MaPLeCraft", "classes": 1000, "path": "plain", "left_out": "too large"},
         timed("ours", 1000, 9.0, peak=4.5e9),
     ]
-    known = report.quantities(results)
+    known = quantities.quantities(results)
     assert known["step/MaPLeCraft/100"] == pytest.approx(23 / 2.9)
     assert known["class/MaPLeCraft"] == pytest.approx((18 / 90) / (0.9 / 90))
     assert known["memory/MaPLeCraft/100"] == pytest.approx(0.35)
     assert known["peak/MaPLeCraft/1000"] == pytest.approx(4.5)
     assert "step/MaPLeCraft/1000" not in known
-    assert "class/MaPLeCraft" not in report.quantities(
+    assert "class/MaPLeCraft" not in quantities.quantities(
         [
             timed("plain", 10, 2.0),
             timed("plain", 20, 1.0),
@@ -200,12 +202,12 @@ def test_quantities_and_verdicts():
         **SITUATION,
     }
     document = {"facts": facts, "batch": 4, "repeats": 5, "rate": 1e9, "checks": [], "results": results}
-    text = report.tables(document)
+    text = summary.tables(document)
     verdicts = {line.split()[0]: line for line in text.splitlines() if " >= " in line or " <= " in line}
     assert set(verdicts) == {target.quantity for target in TARGETS}
     assert verdicts["class/MaPLeCraft"].endswith("missed by 20%")
     assert verdicts["step/MaPLeCraft/100"].endswith(" met")
     assert verdicts["step/CoOpCraft/400"].endswith("not measured")
     facts["threads"] = 8
-    assert "wanted" not in report.tables(document)
+    assert "wanted" not in summary.tables(document)
     assert Target("peak", 6.0, at_least=False, unit="GB").verdict(7.5) == "missed by 25%"
