@@ -3,6 +3,8 @@
 A term has a name, the key of its weight in ``TRAINER.CRAFT``, what it needs, how it is computed, and a reason where it
 would have no gradient. Everything else learns of it from `TERMS`: configuration, trainers, log, ablation, tables,
 report, figures and benchmark. Adding one takes a subclass of `Term` and one call of `register_term`.
+
+What the paper leaves open was decided here; numbers behind settings (D1, …) are those of docs/method.md, with reasons.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 #: what more than one term reads, and what does not belong to a term
 SHARED = {
-    "ANCHORS_PER_CLASS": 1,  # K of k-means
-    "BATCH_TEXT": "learned",  # v_i: learned (the class prompt), or template (hand-written, under deep prompts: release)
+    "ANCHORS_PER_CLASS": 1,  # K of k-means (D5)
+    "BATCH_TEXT": "learned",  # v_i: learned (the class prompt), or template (hand-written: release) (D1)
 }
 
 
@@ -113,8 +115,8 @@ class StochasticTerm(Term):
 
     name, key, label = "stochastic", "STOCHASTIC_WEIGHT", "stochastic"
     settings = {
-        "TARGETS": "class",  # positives: class, or index (release)
-        "SYMMETRIC": True,  # both ways
+        "TARGETS": "class",  # positives: class, or index (release) (D2)
+        "SYMMETRIC": True,  # both ways (D3)
     }
 
     def no_gradient(self, craft: Context) -> str:
@@ -136,11 +138,11 @@ class MMDTerm(Term):
     compares = True
     settings = {
         "MMD_VARIANCES": (),  # fixed h² of the Gaussians; empty: multiples of the median distance
-        "MMD_MULTIPLES": (0.25, 0.5, 1.0, 2.0, 4.0),  # h / median distance; `craft.mmd.MULTIPLES`
+        "MMD_MULTIPLES": (0.25, 0.5, 1.0, 2.0, 4.0),  # h / median distance; `craft.mmd.MULTIPLES` (D7)
         "MMD_UNBIASED": False,
-        "MMD_NORMALIZE": "none",  # none, or minmax (release)
-        "MMD_ANCHORS": "text",  # text, image or both
-        "GROUP_MMD": False,  # *Craft on data with groups: MMD between the groups of a class within the batch
+        "MMD_NORMALIZE": "none",  # none, or minmax (release) (D6)
+        "MMD_ANCHORS": "text",  # text, image or both (D9)
+        "GROUP_MMD": False,  # *Craft on data with groups: MMD between the groups of a class within the batch (D12)
     }
 
     def check(self, node) -> None:

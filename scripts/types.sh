@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Check types (mypy) over craft/ and the folders that are parts of it. Type checkers do not follow a package's path, so the
-# rooms are laid out by links as pip would install them. Further arguments go to mypy.
+# Check types (mypy) over craft/ and the folders that are parts of it. Further arguments go to mypy.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -13,31 +13,13 @@ from craft.lab.sweeps import command
 from craft.lab.sweeps.catalogue import PROTOCOLS
 from craft.lab.sweeps.executors import EXECUTORS, register_executor
 from craft.lab.sweeps.plan import Sweep, plan
-from craft.terms import TERMS, Term, register_term
+from craft.terms import TERMS, register_term
 from craft.trainers.settings import get_cfg
-from tests.lab.sweeps.test_toy_executor import InThisProcess
+from tests.examples.my_executor import InThisProcess
+from tests.examples.my_term import SpreadTerm
 from tests.runs import metrics, run
 
-# -- the example ------------------------------------------------------------------------------------------------------
-
-
-class SpreadTerm(Term):
-    """Class texts keep their distance: the mean of their cosines to each other above a margin."""
-
-    name, key, label = "spread", "SPREAD_WEIGHT", "spread"
-    weight = 0.5
-    settings = {"SPREAD_MARGIN": 0.25}
-
-    def no_gradient(self, craft):
-        return "" if craft.learner.learns_text else "the class texts are frozen, so it has no gradient"
-
-    def compute(self, craft, step):
-        text = step.out.text
-        cosines = text @ text.t()
-        return (cosines - craft.node.SPREAD_MARGIN).clamp(min=0).triu(diagonal=1).mean()
-
-
-# -- what comes of it -------------------------------------------------------------------------------------------------
+del TERMS[SpreadTerm.name]  # its import registers it; here each test does
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,5 @@
-"""Data sets of another repository: a reader on this project's base, and a data set on Dassl's API alone. Each is
-declared above its test as it would be there, and trains through the launcher."""
+"""Data sets of another repository: a reader on this project's base (the example of docs/extending.md), and a data set
+on Dassl's API alone, declared above its test as it would be there. Both train through the launcher."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,8 @@ import pytest
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 from PIL import Image
 
-from craft.datasets import Item, PromptDataset, Split, register_reader
-from craft.datasets.listing import image_names, subfolders
 from craft.trainers import launch
+from tests.examples import my_reader  # noqa: F401  (declares Colours)
 
 COLOURS = {"blue": (30, 60, 200), "red": (200, 40, 30)}
 QUICK = ["DATASET.NUM_SHOTS", "2", "OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKERS", "0"]
@@ -36,25 +35,6 @@ def train(root, output, *options):
 
 
 # -- on this project's base: shots, base and new classes, caches, checks and messages come with it ---------------------
-
-
-@register_reader
-class Colours(PromptDataset):
-    """Plain pictures, blue or red: ``colours/PART/CLASS/*.png`` below the data root."""
-
-    dataset_dir = "colours"
-    template = "a picture that is {}."
-
-    def read(self) -> Split:
-        parts = {
-            part: [
-                Item(f"{part}/{name}/{file}", label, name)
-                for label, name in enumerate(subfolders(self.folder / part))
-                for file in image_names(self.folder / part / name)
-            ]
-            for part in ("train", "test")
-        }
-        return Split(parts["train"], None, parts["test"], listed=True, origin="the folders of colours")
 
 
 def test_a_reader_of_ones_own_trains(root, tmp_path):

@@ -6,33 +6,9 @@ import pytest
 
 from craft.common.errors import UserError
 from craft.lab.sweeps import command
-from craft.lab.sweeps.executors import EXECUTORS, Ended, Executor, Job, executor_named, register_executor
+from craft.lab.sweeps.executors import EXECUTORS, executor_named, register_executor
 from craft.runs import record
-from craft.trainers import launch
-
-# -- the example ------------------------------------------------------------------------------------------------------
-
-
-class InThisProcess(Executor):
-    """Carries out each run in the process of the sweep, as soon as it is submitted: torch is loaded once for all."""
-
-    def submit(self, job: Job) -> Ended:
-        status = launch.main(list(job.arguments))
-        if status == 130:  # Ctrl-C is the sweep's
-            raise KeyboardInterrupt
-        return Ended(status == 0, "" if status == 0 else f"exit status {status}")
-
-    def poll(self, handle: Ended) -> Ended:
-        return handle
-
-    def cancel(self, handle: Ended) -> None:
-        """Nothing outlives its submission."""
-
-    def close(self) -> None:
-        """Nothing is left to end."""
-
-
-# -- what comes of it -------------------------------------------------------------------------------------------------
+from tests.examples.my_executor import InThisProcess
 
 WORDS = ["base2new", "--trainers", "CoOpCraft", "--datasets", "digits", "--seeds", "1", "--shots", "1"]
 OPTIONS = ["OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKERS", "0"]

@@ -14,29 +14,11 @@ from craft.lab.sweeps.catalogue import PROTOCOLS, protocol_named, register_proto
 from craft.lab.sweeps.executors import EXECUTORS, register_executor
 from craft.lab.sweeps.plan import Sweep, plan
 from craft.lab.sweeps.protocol import Phase, Protocol, Table
+from tests.examples.my_executor import InThisProcess
+from tests.examples.my_protocol import LEARN, STRESS, TEST
 from tests.lab.results.test_results import write
-from tests.lab.sweeps.test_toy_executor import InThisProcess
 
-# -- the example ------------------------------------------------------------------------------------------------------
-
-#: prompts are learned once, on the handwritten digits as they are …
-LEARN = Phase("stress/learn", source=True)
-#: … and tested on every data set of the sweep
-TEST = Phase("stress/test", needs=LEARN)
-
-STRESS = Protocol(
-    "stress",
-    "train on digits (--source), test on digits in other clothes",
-    config="cross_dataset",
-    declared=(LEARN, TEST),
-    datasets=("digits_shift", "digits_groups"),
-    trainers=("CoOp", "CoOpCraft"),
-    shots=(4,),
-    source="digits",
-    table=Table(per=("shots",), columns="datasets", average=True, notes=("stress: all digits, other clothes",)),
-)
-
-# -- what comes of it -------------------------------------------------------------------------------------------------
+del PROTOCOLS[STRESS.name]  # its import registers it; here each test does
 
 
 @pytest.fixture
