@@ -272,7 +272,7 @@ def test_the_anchors_command_makes_the_anchors_of_the_run_beside_it(tmp_path, mo
 
 
 def test_the_site_builds_without_a_warning_and_fetches_nothing_from_elsewhere(tmp_path):
-    """As `bash scripts/docs.sh` builds it, with the docstrings and the examples in it. One test, since the rooms are laid
+    """As `bash scripts/docs.sh` builds it, with docstrings and examples in it. One test, since the rooms are laid
     out in one place."""
     done = subprocess.run(
         ["bash", str(PROJECT / "scripts/docs.sh"), "build", "--site-dir", str(tmp_path)],
