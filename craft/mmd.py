@@ -20,6 +20,7 @@ of its inputs: nothing is copied to or from the host, so a training step never w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -124,7 +125,8 @@ def _scales(rows: Tensor, variances: Sequence[float] | None, multiples: Sequence
 def _kernel(a: Tensor, b: Tensor, scales: Sequence[float] | Sequence[Tensor]) -> Tensor:
     """(N, M) Gram matrix."""
     distances = squared_distances(a, b)
-    return sum(torch.exp(-distances / scale) for scale in scales)
+    total = sum(torch.exp(-distances / scale) for scale in scales)
+    return cast(Tensor, total)  # and not the 0 that an empty sum is: `_scales` gives one at least
 
 
 def _mean(gram: Tensor, unbiased: bool) -> Tensor:

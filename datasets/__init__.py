@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+import craft.bundled  # noqa: F401  (makes `import dassl` work)
 from craft.datasets import readers  # noqa: F401  (importing them declares them)
 from craft.datasets.config_keys import extend_cfg
 from craft.datasets.prompt_dataset import PromptDataset

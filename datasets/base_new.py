@@ -27,13 +27,15 @@ def take_classes(split: Split, subset: str) -> Split:
     print(f"Taking the {len(chosen)} {subset} classes of {len(labels)}")
     taken: dict[int, list[Item]] = {}
 
-    def take(items: list[Item] | None) -> list[Item] | None:
-        if items is None:
-            return None
+    def take(items: list[Item]) -> list[Item]:
         if id(items) not in taken:
             taken[id(items)] = [i._replace(label=renumbered[i.label]) for i in items if i.label in renumbered]
         return taken[id(items)]
 
     return dataclasses.replace(
-        split, train=take(split.train), val=take(split.val), test=take(split.test), train_u=take(split.train_u)
+        split,
+        train=take(split.train),
+        val=None if split.val is None else take(split.val),
+        test=take(split.test),
+        train_u=None if split.train_u is None else take(split.train_u),
     )

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import os
 
-import craft.bundled  # noqa: F401  (makes `import dassl` work)
-
-# isort: split
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 
 from craft.common.errors import UserError

@@ -16,7 +16,7 @@ from craft.datasets.splits import Item, Split, grouped, seed_phrase
 
 def draw(items: list[Item], shots: int, rng, key: Callable[[Item], Hashable]) -> list[Item]:
     """``shots`` items of every key, without repetition; a key with fewer gives all it has."""
-    drawn = []
+    drawn: list[Item] = []
     for members in grouped(items, key).values():
         drawn += rng.sample(members, shots) if len(members) >= shots else members
     return drawn
@@ -59,12 +59,15 @@ def drawn(dataset, split: Split, shots: int) -> Split:
         wanted["val"] = min(shots, 4)
     described = f"{shots} shots a {per}, {seed_phrase(cfg.SEED)}"
 
+    def reduced(found: dict[str, list[Item]]) -> Split:
+        return dataclasses.replace(split, train=found["train"], val=found.get("val", split.val))
+
     def draw_now() -> dict[str, list[Item]]:
         return {part: draw(items, wanted[part], dataset.rng, key) for part, items in sources.items()}
 
     if cfg.SEED < 0:
         print(f"Drawing {described}: another draw in every run, and not cached")
-        return dataclasses.replace(split, **draw_now())
+        return reduced(draw_now())
 
     depends = {
         "dataset": name, "seed": cfg.SEED, "shots": shots, "per": per, "split": digest_items(*sources.values())
@@ -80,19 +83,19 @@ def drawn(dataset, split: Split, shots: int) -> Split:
     found = dataset.caches.load(relative, accept, "drawing again")
     if found is not None:
         print(f"Few-shot images: {described}, as drawn before")
-        return dataclasses.replace(split, **found)
+        return reduced(found)
     found = draw_now()
     compact = {part: [[item.path, item.label] for item in items] for part, items in found.items()}
     path = dataset.caches.save(relative, {**depends, **compact})
     print(f"Few-shot images: {described}, drawn now" + (f" and kept in {path}" if path else ""))
-    return dataclasses.replace(split, **found)
+    return reduced(found)
 
 
 def _recall(items: list[Item], kept: list, shots: int, key: Callable[[Item], Hashable]) -> list[Item]:
     """The items that a cache names, or ValueError unless they could be a draw of ``shots`` from ``items``."""
     known = {(item.path, item.label): item for item in items}
-    chosen = [known.get((path, label)) for path, label in kept]
-    if None in chosen or len(set(chosen)) != len(chosen):
+    chosen = [known[path, label] for path, label in kept if (path, label) in known]
+    if len(chosen) != len(kept) or len(set(chosen)) != len(chosen):
         raise ValueError("damaged: it names images that are not in the split, or one twice")
     sizes = {k: min(shots, len(members)) for k, members in grouped(items, key).items()}
     if {k: len(members) for k, members in grouped(chosen, key).items()} != sizes:

@@ -20,7 +20,7 @@ from craft.common.files import atomic_folder, cache_dir, digest_json, read_json,
 try:
     import fcntl
 except ImportError:  # Windows: publishing by rename is still atomic, only a repair is not serialised.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # None stands for a module that is not there
 
 MANIFEST = "manifest.json"
 

@@ -4,7 +4,7 @@ and a line that says which groups a few-shot draw reached (a few shots per class
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from craft.common.errors import UserError
 from craft.datasets.prompt_dataset import PromptDataset
@@ -18,7 +18,8 @@ class GroupDataset(PromptDataset):
     expected_groups     images of each group in train, val and test of the full set
     """
 
-    expected_groups: dict[str, tuple[int, ...]] = {}
+    group_names: list[str]
+    expected_groups: Mapping[str, tuple[int, ...]] = {}
 
     def check_counts(self, split: Split) -> None:
         """Every group of every part must have its published size, unless DATASET.ALLOW_SUBSET."""
@@ -49,6 +50,7 @@ def say_groups_drawn(dataset: PromptDataset, split: Split) -> None:
     if dataset.cfg.DATASET.NUM_SHOTS < 1:
         return
     names = dataset.group_names
+    assert names is not None, f"{dataset.name} has no groups"
     print(f"{dataset.name}: groups drawn for training: {describe(split.train, names)}")
     missed = [name for group, name in enumerate(names) if all(item.group != group for item in split.train)]
     if missed and dataset.cfg.DATASET.SHOTS_PER == "class":

@@ -9,15 +9,14 @@ import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
-import craft.bundled  # noqa: F401  (makes `import dassl` work)
-
-# isort: split
 import numpy as np
 import torch
 from dassl.data import DatasetWrapper
 from dassl.utils import read_image
 from PIL import Image
+from torch.utils.data import DataLoader
 from torchvision import transforms as T
 
 from craft.common.errors import UserError
@@ -38,7 +37,7 @@ class ReadableImages(DatasetWrapper):
     alone, whichever process transforms it (see `craft.datasets.loading`).
     """
 
-    def __init__(self, cfg, data_source, transform=None, is_train=False):
+    def __init__(self, cfg, data_source, transform=None, is_train: bool = False) -> None:
         super().__init__(cfg, data_source, transform=transform, is_train=is_train)
         self.policy = cfg.DATASET.BAD_IMAGES
         if self.policy not in ("error", "skip"):
@@ -142,6 +141,11 @@ class ReadableImages(DatasetWrapper):
     def kept(self) -> int:
         """How many images are in memory."""
         return len(self._kept)
+
+
+def images_of(loader: DataLoader) -> ReadableImages:
+    """What a run's loader reads; `DataLoader` itself does not say of which kind its data set is."""
+    return cast(ReadableImages, loader.dataset)
 
 
 def available_cores() -> int:

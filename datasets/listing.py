@@ -18,7 +18,7 @@ def is_image(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS
 
 
-def _entries(folder: str | os.PathLike) -> list[os.DirEntry]:
+def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry]:
     try:
         with os.scandir(folder) as found:
             return sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
@@ -26,12 +26,12 @@ def _entries(folder: str | os.PathLike) -> list[os.DirEntry]:
         raise UserError(f"cannot list {folder}: {error.strerror or error}") from error
 
 
-def subfolders(folder: str | os.PathLike) -> list[str]:
+def subfolders(folder: str | os.PathLike[str]) -> list[str]:
     """Names of the folders directly inside ``folder``, sorted, hidden ones left out; files are passed over."""
     return [entry.name for entry in _entries(folder) if entry.is_dir()]
 
 
-def image_names(folder: str | os.PathLike) -> list[str]:
+def image_names(folder: str | os.PathLike[str]) -> list[str]:
     """Names of the image files directly inside ``folder``, sorted as text (so ``10.jpg`` before ``9.jpg``).
 
     Files that are not images by their extension are left out and named in a log line.
@@ -47,7 +47,7 @@ def image_names(folder: str | os.PathLike) -> list[str]:
     return names
 
 
-def class_images(folder: str | os.PathLike) -> list[str]:
+def class_images(folder: str | os.PathLike[str]) -> list[str]:
     """``image_names`` of a class folder; UserError where it holds none."""
     names = image_names(folder)
     if not names:

@@ -8,19 +8,19 @@ the same for any number of workers, and a resumed run equals the uninterrupted o
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 
 import torch
 from torch.utils.data import DataLoader, Sampler
 from yacs.config import CfgNode
 
-from craft.datasets.images import available_cores
+from craft.datasets.images import available_cores, images_of
 
 
 class SeededOrder(Sampler):
     """A sampler's indices, each with a seed of 32 bits, drawn anew from torch's generator in every epoch."""
 
-    def __init__(self, sampler: Sampler):
+    def __init__(self, sampler: Iterable[int]):
         self.sampler = sampler
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
@@ -29,6 +29,7 @@ class SeededOrder(Sampler):
             yield index, draw.getrandbits(32)
 
     def __len__(self) -> int:
+        assert isinstance(self.sampler, Sized), "samplers of training images know how many they give"
         return len(self.sampler)
 
 
@@ -43,6 +44,12 @@ def within_cores(cfg: CfgNode) -> CfgNode:
     cfg.DATALOADER.NUM_WORKERS = cores
     cfg.freeze()
     return cfg
+
+
+def batch_size_of(loader: DataLoader) -> int:
+    """Images in a batch. Only a loader whose batches come ready-made has no such number, and Dassl builds none."""
+    assert loader.batch_size is not None
+    return loader.batch_size
 
 
 def steady(loader: DataLoader) -> DataLoader:
@@ -68,6 +75,7 @@ def keep_decoded(loaders: Iterable[DataLoader | None], megabytes: int) -> tuple[
     images = used = 0
     for loader in loaders:
         if loader is not None:
-            used += loader.dataset.keep(megabytes * 2**20 - used)
-            images += loader.dataset.kept
+            readable = images_of(loader)
+            used += readable.keep(megabytes * 2**20 - used)
+            images += readable.kept
     return images, used

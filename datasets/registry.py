@@ -57,9 +57,9 @@ def dataset_class(name: str) -> type:
 
 def load_dassl() -> None:
     """Load the data sets that Dassl brings, which takes seconds; the bundled Dassl has none, and nothing is loaded."""
-    import craft.bundled
+    from craft import bundled
 
-    if craft.bundled.which() == "upstream":
+    if bundled.which() == "upstream":
         importlib.import_module("dassl.data.datasets")
 
 

@@ -87,7 +87,7 @@ class SplitFileDataset(PromptDataset):
         ``names`` maps folders to class names where they differ.
         """
         base = self.folder / self.image_dir
-        classes = []
+        classes: list[tuple[int, str, list[str]]] = []
         for folder in listing.subfolders(base):
             if folder not in ignored:
                 paths = [f"{self.image_dir}/{folder}/{name}" for name in listing.class_images(base / folder)]
@@ -124,7 +124,7 @@ def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
         who = f"made here by an earlier run with {seed_phrase(maker['seed'])}"
     else:
         who = "no maker recorded in it: the published split, or one that CoOp's reader made"
-    return Split(**parts, origin=path.name), who
+    return Split(parts["train"], parts["val"], parts["test"], origin=path.name), who
 
 
 def _entry(path: Path, where: str, entry, image_dir: str) -> Item:

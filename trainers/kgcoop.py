@@ -17,6 +17,8 @@ class KgCoOpLearner(coop.CoOpLearner):
 
     defaults = NODE
 
+    target: Tensor  # (C, e) frozen, normalised text features
+
     def __init__(self, backbone, classnames, node, template):
         super().__init__(backbone, classnames, node, template)
         target = F.normalize(frozen_text_features(backbone, self.hand_written_texts()), dim=-1)

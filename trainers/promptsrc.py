@@ -33,6 +33,8 @@ class PromptSRCLearner(ivlp.IVLPLearner):
 
     defaults = NODE
 
+    target: Tensor  # (C, e) frozen, normalised text features
+
     teacher_templates = TEACHER_TEMPLATES
 
     def __init__(self, backbone, classnames, node, template):

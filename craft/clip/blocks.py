@@ -6,6 +6,9 @@ product, fused attention, and QuickGELU through the fused ``silu``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,7 +18,24 @@ from craft.clip.products import linear
 SLOPE = 1.702  # of QuickGELU: x sigmoid(1.702 x)
 
 
-def heads(block: nn.Module, x: Tensor, parts: int) -> tuple[Tensor, ...]:
+class Layers(Protocol):
+    """A block's two layers and what lies between them."""
+
+    c_fc: nn.Linear
+    gelu: Callable[[Tensor], Tensor]
+    c_proj: nn.Linear
+
+
+class Block(Protocol):
+    """What is read of a residual attention block, CLIP's or one that takes its place."""
+
+    attn: nn.MultiheadAttention
+    ln_1: nn.LayerNorm
+    mlp: Layers
+    ln_2: nn.LayerNorm
+
+
+def heads(block: Block, x: Tensor, parts: int) -> tuple[Tensor, ...]:
     """(…, L, parts·d) -> ``parts`` tensors (…, heads, L, d / heads)."""
     count = block.attn.num_heads
     width = x.shape[-1] // parts
@@ -23,20 +43,20 @@ def heads(block: nn.Module, x: Tensor, parts: int) -> tuple[Tensor, ...]:
     return tuple(part.transpose(-3, -2) for part in split.unbind(dim=-3))
 
 
-def project(block: nn.Module, x: Tensor, first: int, last: int) -> Tensor:
+def project(block: Block, x: Tensor, first: int, last: int) -> Tensor:
     """(…, d) -> (…, (last − first)·d): the products ``first`` … ``last`` − 1 of (query, key, value)."""
     width = x.shape[-1]
     weight, bias = block.attn.in_proj_weight, block.attn.in_proj_bias
     return linear(x, weight[first * width : last * width], bias[first * width : last * width])
 
 
-def merge(block: nn.Module, mixed: Tensor) -> Tensor:
+def merge(block: Block, mixed: Tensor) -> Tensor:
     """Attention's result (…, heads, L, d / heads) -> (…, L, d) through the output projection."""
     out = block.attn.out_proj
     return linear(mixed.transpose(-3, -2).flatten(-2), out.weight, out.bias)
 
 
-def feed_forward(block: nn.Module, x: Tensor) -> Tensor:
+def feed_forward(block: Block, x: Tensor) -> Tensor:
     """x + mlp(ln_2(x)), with the block's own activation between the two layers.
 
     QuickGELU is x sigmoid(a x) = silu(a x) / a: scaling the narrow input and output of the layer pair instead of the

@@ -19,7 +19,7 @@ def _importable() -> bool:
     try:
         with warnings.catch_warnings():  # it announces its own end
             warnings.simplefilter("ignore")
-            import pkg_resources  # noqa: F401
+            import pkg_resources  # noqa: F401  (is it there?)
     except ImportError:
         return False
     return True

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from craft.clip.blocks import feed_forward, heads, merge, project
+from craft.clip.blocks import Block, feed_forward, heads, merge, project
 from craft.clip.compiled import compiled
 from craft.clip.original import CLIP
 from craft.clip.packing import Packing
@@ -78,11 +78,12 @@ def _encode_prefix(
     return shared
 
 
-def _prefix_block(block: nn.Module, prefix: Tensor, last: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _prefix_block(block: Block, prefix: Tensor, last: bool) -> tuple[Tensor, Tensor, Tensor]:
     """One block on the shared tokens: (B, P, d) states behind it (before it, in the last), and keys and values."""
     normed = block.ln_1(prefix)
     if last:  # nothing reads the states
-        return prefix, *heads(block, project(block, normed, 1, 3), 2)
+        key, value = heads(block, project(block, normed, 1, 3), 2)
+        return prefix, key, value
     query, key, value = heads(block, project(block, normed, 0, 3), 3)
     mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
     return feed_forward(block, prefix + merge(block, mixed)), key, value
@@ -111,7 +112,7 @@ def _encode_rest(
 
 
 def _rest_block(
-    block: nn.Module, rest: Tensor, packing: Packing, before_key: Tensor, before_value: Tensor, last: bool
+    block: Block, rest: Tensor, packing: Packing, before_key: Tensor, before_value: Tensor, last: bool
 ) -> Tensor:
     """One block on the packed rest tokens (B, T, d) behind the prefix's keys and values (B, heads, P, d / heads).
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from craft.clip.backbone import NOT_TOKENS
-from craft.clip.blocks import feed_forward, heads, merge, project
+from craft.clip.blocks import Block, feed_forward, heads, merge, project
 from craft.clip.compiled import compiled
 from craft.clip.original import CLIP, VisionTransformer
 from craft.clip.tokens import VisionPrompts
@@ -58,7 +58,7 @@ def encode_image(
     return features @ tower.proj if tower.proj is not None else features
 
 
-def _block(block: nn.Module, x: Tensor, last: bool) -> Tensor:
+def _block(block: Block, x: Tensor, last: bool) -> Tensor:
     """One residual attention block on x (B, L, w); the last one returns the class token only, (B, 1, w)."""
     normed = block.ln_1(x)
     if last:

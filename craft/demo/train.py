@@ -67,7 +67,8 @@ MAX_LOGIT_SCALE = math.log(100)  # OpenAI's bound
 def pixels(images: list[Image.Image]) -> torch.Tensor:
     """(N, 3, H, W) float32, normalised with CLIP's mean and deviation."""
     stack = np.stack([np.asarray(image, dtype=np.float32) for image in images]) / 255
-    return torch.from_numpy((stack - np.float32(PIXEL_MEAN)) / np.float32(PIXEL_STD)).permute(0, 3, 1, 2).contiguous()
+    mean, deviation = np.asarray(PIXEL_MEAN, np.float32), np.asarray(PIXEL_STD, np.float32)
+    return torch.from_numpy((stack - mean) / deviation).permute(0, 3, 1, 2).contiguous()
 
 
 def tokens_until_end(texts: list[str]) -> torch.Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +62,10 @@ class PromptLearner(nn.Module):
     unprompted), and where it needs them `extra_terms` and `end_epoch`.
     """
 
+    #: the config node's keys and their default values
+    defaults: ClassVar[dict[str, Any]]
+    #: the config node's name, for messages that name a key; set where the structure is loaded
+    config_node: ClassVar[str]
     #: with a graph, at most so many class texts are held at a time (0: all); see `craft.clip.Backbone.encode_text`
     text_chunk = 0
     #: run the towers' blocks through `craft.clip.compiled`
@@ -121,6 +126,7 @@ class PromptLearner(nn.Module):
     def encode_text(self, image: Tensor | None = None) -> Tensor:
         """(C, e) or (B, C, e), normalised float32. Outside training the features of all classes are kept."""
         if self.text_per_image:
+            assert image is not None, "texts depend on the image"
             # Nothing is kept for gradients in evaluation, but each text of each image has its states.
             images = len(image) if torch.is_grad_enabled() else max(1, TEXTS_AT_ONCE // len(self.classnames))
             return torch.cat([self._encode_text(self.text_prompts(part)) for part in image.split(images)])
@@ -135,7 +141,8 @@ class PromptLearner(nn.Module):
             self._eval_text = text
         return text
 
-    def _encode_text(self, prompts: TextPrompts) -> Tensor:
+    def _encode_text(self, prompts: TextPrompts | None) -> Tensor:
+        assert prompts is not None, "texts that depend on the image are prompted"
         return F.normalize(self.backbone.encode_text(prompts, self.text_chunk, self.compile_blocks).float(), dim=-1)
 
     def forward(self, images: Tensor) -> Features:

@@ -187,7 +187,9 @@ def restore(trainer, directory) -> int:
 
 def random_state() -> dict:
     """State of Python's, NumPy's and torch's generators, as plain data and tensors."""
-    name, keys, *rest = np.random.get_state()
+    numpy_state = np.random.get_state()
+    assert isinstance(numpy_state, tuple)  # the default; a dictionary comes on request
+    name, keys, *rest = numpy_state
     state = {
         "python": random.getstate(),
         "numpy": [name, torch.from_numpy(keys.astype(np.int64)), *rest],

@@ -29,7 +29,7 @@ from craft.runs import identity
 try:
     import fcntl
 except ImportError:  # Windows: without locks, a running run looks like an interrupted one
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # None stands for a module that is not there
 
 RECORD, LOCK, STATE, METRICS = "run.json", ".run.lock", "state.pth.tar", "metrics.json"
 
@@ -168,7 +168,8 @@ def what_to_do(
     flat = [identity.flatten(each) for each in (found["config"], config, defaults)]
     if mode == "evaluate":  # learned prompts are evaluated without Craft: its settings change no number
         flat = [{key: each[key] for key in each if not key.startswith("TRAINER.CRAFT.")} for each in flat]
-    different = identity.differences(*flat, absent)
+    then, now, usual = flat
+    different = identity.differences(then, now, usual, absent)
     if found.get("mode") != mode:
         different.insert(0, f"it is a run to {found.get('mode')}, this is one to {mode}")
     if different:

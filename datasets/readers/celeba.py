@@ -68,7 +68,7 @@ class CelebA(GroupDataset):
         part_of = {}
         for line, row in _rows(partition, ("image_id", "partition"), header=False):
             part_of[row["image_id"]] = choice(f"{partition}, line {line}", "partition", row["partition"], PARTS)
-        parts: tuple[list[Item], ...] = ([], [], [])
+        parts: tuple[list[Item], list[Item], list[Item]] = ([], [], [])
         for line, row in _rows(attributes, ("image_id", TARGET, SPURIOUS), header=True):
             where = f"{attributes}, line {line}"
             if row["image_id"] not in part_of:

@@ -66,4 +66,5 @@ class Digits(PromptDataset):
         return digits_folder(cfg.DATASET.ROOT)
 
     def read(self) -> Split:
-        return Split(**digits_parts(self.folder), listed=True, origin="scikit-learn's digits")
+        parts = digits_parts(self.folder)
+        return Split(parts["train"], parts["val"], parts["test"], listed=True, origin="scikit-learn's digits")

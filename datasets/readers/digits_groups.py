@@ -78,4 +78,4 @@ class DigitsGroups(GroupDataset):
             ]
             for part in SIZES
         }
-        return Split(**parts, listed=True, origin="the generated digits")
+        return Split(parts["train"], parts["val"], parts["test"], listed=True, origin="the generated digits")

@@ -7,6 +7,7 @@ ships; no font is in two of train, val and test. The handwritten ones are those 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from craft.common.files import digest_file
@@ -30,7 +31,7 @@ def write_rendered(folder: Path) -> None:
 
     fonts = glyphs.fonts()
     # Every sixth font validates and another sixth tests: neighbours in the list are styles of one family.
-    of_part = {"val": fonts[2::6], "test": fonts[5::6]}
+    of_part: dict[str, Sequence[glyphs.Font]] = {"val": fonts[2::6], "test": fonts[5::6]}
     of_part["train"] = [font for font in fonts if font not in (*of_part["val"], *of_part["test"])]
     for part, count in PER_CLASS.items():
         for label, name in enumerate(NAMES):
@@ -89,5 +90,5 @@ class DigitsShift(PromptDataset):
         for domain, name in enumerate(self.domains):
             for part, items in digits_parts(self.folder / name).items():
                 parts[part] += [item._replace(path=f"{name}/{item.path}", domain=domain) for item in items]
-        both = Split(**parts, listed=True, origin="the generated digits")
+        both = Split(parts["train"], parts["val"], parts["test"], listed=True, origin="the generated digits")
         return choose_domains(self.name, both, self.domains, cfg, self.rng)

@@ -40,8 +40,8 @@ class FGVCAircraft(PromptDataset):
     def read(self) -> Split:
         variants = [line for _, line in read_lines(self.folder / "variants.txt")]
         labels = {variant: label for label, variant in enumerate(variants)}
-        parts = {part: self.read_list(f"images_variant_{part}.txt", labels) for part in ("train", "val", "test")}
-        return Split(**parts, origin="images_variant_*.txt")
+        train, val, test = (self.read_list(f"images_variant_{part}.txt", labels) for part in ("train", "val", "test"))
+        return Split(train, val, test, origin="images_variant_*.txt")
 
     def read_list(self, name: str, labels: dict[str, int]) -> list[Item]:
         """Items of a list: lines ``0034309 Boeing 707-320``, the variant may hold blanks."""

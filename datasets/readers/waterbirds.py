@@ -51,7 +51,7 @@ class Waterbirds(GroupDataset):
 
     def read(self) -> Split:
         path = self.folder / "metadata.csv"
-        parts: tuple[list[Item], ...] = ([], [], [])
+        parts: tuple[list[Item], list[Item], list[Item]] = ([], [], [])
         for line, row in read_csv(path, ("img_filename", "y", "split", "place")):
             where = f"{path}, line {line}"
             label, place = choice(where, "y", row["y"], BINARY), choice(where, "place", row["place"], BINARY)

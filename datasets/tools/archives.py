@@ -8,6 +8,7 @@ are not taken over.
 from __future__ import annotations
 
 import contextlib
+import functools
 import lzma
 import posixpath
 import shutil
@@ -17,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from craft.common.errors import UserError
 
@@ -30,10 +31,10 @@ class Member(NamedTuple):
     name: str
     kind: str
     target: str
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes] | None]
 
 
-def unpack(archive: Path, into: Path, strip: str = "", progress: Callable[[int], None] | None = None) -> int:
+def unpack(archive: Path, into: Path, strip: str = "", progress: Callable[[int], object] | None = None) -> int:
     """Unpack ``archive`` (zip, tar, tar.gz, tar.bz2, tar.xz: told by content) into the empty folder ``into``.
 
     Args:
@@ -47,8 +48,7 @@ def unpack(archive: Path, into: Path, strip: str = "", progress: Callable[[int],
     written = 0
     try:
         for member in _members(archive):
-            path = _inside(archive, member.name)
-            path = _stripped(path, strip)
+            path = _stripped(_inside(archive, member.name), strip)
             if path is None:
                 continue
             if member.kind == "link":
@@ -62,7 +62,9 @@ def unpack(archive: Path, into: Path, strip: str = "", progress: Callable[[int],
         while ready := [link for link in links if _link_source(archive, *link, into, strip)]:
             for member, path in ready:
                 (into / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(_link_source(archive, member, path, into, strip), into / path)
+                source = _link_source(archive, member, path, into, strip)
+                assert source is not None, "found a moment ago"
+                shutil.copyfile(source, into / path)
                 written += 1
             links = [link for link in links if link not in ready]
         if links:
@@ -90,22 +92,22 @@ def _members(archive: Path) -> Iterator[Member]:
                     kind, target = "link", posixpath.join(posixpath.dirname(info.filename), _text(opened.read(info)))
                 elif stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
                     raise UserError(f"{archive}: member {info.filename!r} is a device or pipe; not unpacked")
-                yield Member(info.filename, kind, target, lambda info=info: opened.open(info))
+                yield Member(info.filename, kind, target, functools.partial(opened.open, info))
         return
     with contextlib.ExitStack() as stack:
         try:
-            opened = stack.enter_context(tarfile.open(archive, "r:*"))
+            tar = stack.enter_context(tarfile.open(archive, "r:*"))
         except tarfile.ReadError:
             raise UserError(f"{archive} is neither a zip nor a tar archive; delete it and download it again") from None
-        for info in opened:
-            kind, target = "dir" if info.isdir() else "file", ""
-            if info.issym():
-                kind, target = "link", posixpath.join(posixpath.dirname(info.name), info.linkname)
-            elif info.islnk():
-                kind, target = "link", info.linkname
-            elif not (info.isreg() or info.isdir()):
-                raise UserError(f"{archive}: member {info.name!r} is a device or pipe; not unpacked")
-            yield Member(info.name, kind, target, lambda info=info: opened.extractfile(info))
+        for entry in tar:
+            kind, target = "dir" if entry.isdir() else "file", ""
+            if entry.issym():
+                kind, target = "link", posixpath.join(posixpath.dirname(entry.name), entry.linkname)
+            elif entry.islnk():
+                kind, target = "link", entry.linkname
+            elif not (entry.isreg() or entry.isdir()):
+                raise UserError(f"{archive}: member {entry.name!r} is a device or pipe; not unpacked")
+            yield Member(entry.name, kind, target, functools.partial(tar.extractfile, entry))
 
 
 def _text(name: bytes) -> str:
@@ -132,9 +134,11 @@ def _stripped(path: str, strip: str) -> str | None:
     return None if path == "." else path
 
 
-def _write(member: Member, path: Path, progress: Callable[[int], None] | None) -> None:
+def _write(member: Member, path: Path, progress: Callable[[int], object] | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with member.open() as source, open(path, "wb") as sink:
+    content = member.open()
+    assert content is not None, "only folders and links have none"
+    with content as source, open(path, "wb") as sink:
         while block := source.read(1 << 20):
             sink.write(block)
             if progress:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from craft.common.errors import UserError
 from craft.datasets import listing
+from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.sources import DataFile
 from craft.datasets.tools.sizes import parts_of
 
@@ -32,13 +33,13 @@ class Finding(NamedTuple):
     detail: str = ""
 
 
-def folder_of(reader: type, root: Path) -> Path:
+def folder_of(reader: type[PromptDataset], root: Path) -> Path:
     """The folder of a data set below ``root``: the first of its names that exists, else its first name."""
     names = getattr(reader, "dataset_dirs", ()) or (reader.dataset_dir,)
     return next((root / name for name in names if (root / name).is_dir()), root / names[0])
 
 
-def check_files(name: str, reader: type, root: Path, allow_subset: bool = False) -> list[Finding]:
+def check_files(name: str, reader: type[PromptDataset], root: Path, allow_subset: bool = False) -> list[Finding]:
     """One finding for each declared file or folder of a data set.
 
     ``allow_subset`` accepts folders with other numbers of images than the published set has.

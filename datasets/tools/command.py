@@ -18,11 +18,13 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import TypeGuard
 
 from craft import datasets
 from craft.common.errors import UserError, entry_point
 from craft.common.places import configs
 from craft.common.text_table import text_table
+from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.registry import READERS, dataset_class, load_dassl
 
 # Each command imports what it needs: `list`, `--help` and a misspelt name answer before torch could be loaded.
@@ -42,7 +44,7 @@ def full_name(name: str) -> str:
     return name
 
 
-def declares_files(reader: type) -> bool:
+def declares_files(reader: type) -> TypeGuard[type[PromptDataset]]:
     return bool(getattr(reader, "files", ()))
 
 
@@ -232,7 +234,8 @@ def positive(text: str) -> int:
 def main(arguments: list[str] | None = None) -> int:
     interface = parser()
     # Not argparse.REMAINDER: after a positional name it would swallow the options as well.
-    options, options.opts = interface.parse_known_args(arguments)
+    options, trailing = interface.parse_known_args(arguments)
+    options.opts = trailing
     stray = [text for text in options.opts if text.startswith("--")]
     if stray or (options.opts and options.run not in (command_check, command_show)):
         interface.error(f"unrecognized arguments: {' '.join(stray or options.opts)}")

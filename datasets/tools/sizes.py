@@ -35,7 +35,7 @@ def sizes(dataset) -> dict[str, list[list[object]]]:
     if group_names := getattr(dataset, "group_names", None):
         named["group"] = dict(enumerate(group_names))
     key = {"class": "label", "domain": "domain", "group": "group"}
-    tables = {}
+    tables: dict[str, list[list[object]]] = {}
     for kind, names in named.items():
         counts = {
             part: Counter(getattr(item, key[kind]) for item in items)

@@ -20,7 +20,9 @@ def photographs(folder: Path, count: int) -> list[Path]:
     """So many JPEG files of `SIZE`: smooth colours with grain, about as many bytes as a photograph's."""
     draw, paths = np.random.default_rng(0), []
     for number in range(count):
-        colours = Image.fromarray(draw.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize(SIZE, Image.BICUBIC)
+        colours = Image.fromarray(draw.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize(
+            SIZE, Image.Resampling.BICUBIC
+        )
         grain = draw.normal(0, 12, (SIZE[1], SIZE[0], 1))
         paths.append(folder / f"{number}.jpg")
         pixels = (np.asarray(colours) + grain).clip(0, 255).astype(np.uint8)

@@ -15,14 +15,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from craft.clip.original import CLIP, openai
+from craft.clip.original import openai
 from craft.objective import CraftTerms, Step
-from craft.prompts.learner import Features, PromptLearner
+from craft.prompts.learner import Features
 
 # Bytes the runtime holds before any model, measured: Python, torch and the libraries it brings.
 RUNTIME = 0.5e9
@@ -41,29 +42,29 @@ class Prompts:
     vision_deep: Sequence[Tensor] = ()
 
 
-def _coop(learner: PromptLearner) -> Prompts:
+def _coop(learner: Any) -> Prompts:
     return Prompts(learner.ctx)
 
 
-def _maple(learner: PromptLearner) -> Prompts:
+def _maple(learner: Any) -> Prompts:
     deep = list(learner.compound_prompts_text)
     projected = [project(prompt) for project, prompt in zip(learner.compound_prompt_projections, deep)]
     return Prompts(learner.ctx, deep, learner.proj(learner.ctx), projected)
 
 
-def _promptsrc(learner: PromptLearner) -> Prompts:
+def _promptsrc(learner: Any) -> Prompts:
     return Prompts(learner.ctx, list(learner.text_deep), learner.vision_ctx, list(learner.vision_deep))
 
 
 #: what is learned, by the host's config node
-STRUCTURES: dict[str, Callable[[PromptLearner], Prompts]] = {
+STRUCTURES: dict[str, Callable[[Any], Prompts]] = {
     "COOP": _coop,
     "MAPLE": _maple,
     "PROMPTSRC": _promptsrc,
 }
 
 
-def blocks(tower: nn.Module, x: Tensor, deep: Sequence[Tensor], replace: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def blocks(tower: Any, x: Tensor, deep: Sequence[Tensor], replace: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """CLIP's own blocks over x (L, N, d); before block k >= 1 ``replace`` puts deep[k - 1] (n, N, d) into x."""
     for number, block in enumerate(tower.resblocks):
         if 1 <= number <= len(deep):
@@ -80,7 +81,7 @@ def at_the_end(x: Tensor, states: Tensor) -> Tensor:
     return torch.cat([x[: -len(states)], states])
 
 
-def encode_text(clip: CLIP, embedded: Tensor, ends: Tensor, deep: Sequence[Tensor] = ()) -> Tensor:
+def encode_text(clip: Any, embedded: Tensor, ends: Tensor, deep: Sequence[Tensor] = ()) -> Tensor:
     """(C, e) unit features of texts embedded (C, 77, d), each read at its end-of-text position."""
     x = (embedded + clip.positional_embedding).permute(1, 0, 2)
     x = blocks(clip.transformer, x, deep, behind_start).permute(1, 0, 2)
@@ -89,7 +90,7 @@ def encode_text(clip: CLIP, embedded: Tensor, ends: Tensor, deep: Sequence[Tenso
     return features / features.norm(dim=-1, keepdim=True)
 
 
-def encode_image(visual: nn.Module, images: Tensor, prompts: Tensor | None = None, deep: Sequence[Tensor] = ()):
+def encode_image(visual: Any, images: Tensor, prompts: Tensor | None = None, deep: Sequence[Tensor] = ()):
     """(B, e) unit features of images (B, 3, R, R)."""
     if prompts is None:
         features = visual(images)
@@ -119,7 +120,7 @@ class PlainPath:
     PromptSRC's text target (see `teacher_target`); None: the learner's own.
     """
 
-    def __init__(self, clip: CLIP, learner: PromptLearner, terms: CraftTerms, target: Tensor | None = None):
+    def __init__(self, clip: Any, learner: Any, terms: CraftTerms, target: Tensor | None = None):
         self.clip, self.learner, self.craft = clip, learner, terms
         self.prompts = STRUCTURES[learner.config_node]
         node, n_ctx = learner.node, len(self.prompts(learner).ctx)
@@ -174,7 +175,7 @@ class PlainPath:
 
 
 @torch.no_grad()
-def teacher_target(clip: CLIP, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
+def teacher_target(clip: Any, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
     """(C, e) PromptSRC's text target: unit mean over templates of the features of a frozen copy, at 77 tokens."""
     teacher = copy.deepcopy(clip)
     features = []
@@ -185,12 +186,12 @@ def teacher_target(clip: CLIP, classnames: Sequence[str], templates: Sequence[st
     return mean / mean.norm(dim=-1, keepdim=True)
 
 
-def kept(tower: nn.Module, tokens: int) -> float:
+def kept(tower: Any, tokens: int) -> float:
     """Bytes that a tower's blocks keep for the backward pass of so many tokens."""
     return 4.0 * KEPT * tokens * tower.width * tower.layers
 
 
-def step_bytes(clip: CLIP, classes: int, batch: int) -> float:
+def step_bytes(clip: Any, classes: int, batch: int) -> float:
     """Bytes of a training step this way, estimated from the sizes of the towers: all classes at the full context."""
     weights = sum(p.numel() * p.element_size() for p in clip.parameters())
     image_tokens = batch * clip.visual.positional_embedding.shape[0]

@@ -80,17 +80,17 @@ def tables(document: dict[str, Any]) -> str:
             both = ratio(slopes.get("plain"), slopes.get("ours"))
             rows.append([trainer, *(number(slopes.get(p), 2, 1000) for p in ("plain", "ours")), number(both, 1)])
         parts.append(text_table(["one more class in a step", "plain ms", "ours ms", "lower x"], rows))
-    rows = []
+    times: list[list[Any]] = []
     for trainer, classes in cases(results, "evaluate"):
         plain, ours = (find(results, "evaluate", trainer, classes, path) for path in ("plain", "ours"))
         name = f"evaluation, {trainer}, {_batches(results)}"
-        rows.append([name, classes, *_pair(plain, ours)])
+        times.append([name, classes, *_pair(plain, ours)])
     for trainer, classes in cases(results, "build"):
         for path in ("cold", "cached"):
             plain, ours = (find(results, "build", trainer, classes, p) for p in ("plain", path))
-            rows.append([f"building {trainer}, {path}", classes, *_pair(plain, ours)])
-    if rows:
-        parts.append(text_table(["", "classes", "plain s", "ours s", "faster x"], rows))
+            times.append([f"building {trainer}, {path}", classes, *_pair(plain, ours)])
+    if times:
+        parts.append(text_table(["", "classes", "plain s", "ours s", "faster x"], times))
     if loads(results):
         parts.append(load_table(results, document["batch"]))
     missing = [f"left out: {name_of(r)}: {r['left_out']}" for r in results if "left_out" in r]

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy import stats as scipy_stats
-
 Seeds = Mapping[int, float]
 
 
@@ -68,5 +66,7 @@ def paired(ours: Seeds, host: Seeds, confidence: float = 0.95) -> Difference | N
         return None
     if found.std is None:
         return Difference(found.mean, None, None, None, 1)
+    from scipy import stats as scipy_stats  # a second to load, which nothing else here needs
+
     half = float(scipy_stats.t.ppf((1 + confidence) / 2, found.n - 1)) * found.std / math.sqrt(found.n)
     return Difference(found.mean, found.std, found.mean - half, found.mean + half, found.n)

@@ -107,6 +107,6 @@ def test_the_benchmark_times_it_on_both_paths():
     assert measure.check(spec)["losses"] <= measure.LOSSES
     case = measure.Case.build(spec)
     images, labels = case.images(3), case.labels(3)
-    path = plain.PlainPath(case.clip, case.learner, case.craft)
+    path = plain.PlainPath(case.backbone.module, case.learner, case.craft)
     ours, theirs = (terms(images, labels)["spread"].item() for terms in (case.our_terms, path.terms))
     assert ours == pytest.approx(theirs, rel=1e-4) and ours > 0

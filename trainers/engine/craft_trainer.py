@@ -14,6 +14,8 @@ from torch import Tensor
 
 from craft import terms
 from craft.common.errors import UserError
+from craft.datasets.images import images_of
+from craft.datasets.loading import batch_size_of
 from craft.objective import CraftTerms, Step
 from craft.trainers.engine.prompt_trainer import PromptTrainer
 
@@ -103,7 +105,7 @@ class CraftOODTrainer(CraftTrainer, TrainerXU):
                 "DATASET.TARGET_DOMAINS on a data set with domains, or use DigitsShift or ImageNetOOD"
             )
         loaders = self.train_loader_x, self.train_loader_u
-        sizes = [min(loader.batch_size, len(loader.dataset.data_source)) for loader in loaders]
+        sizes = [min(batch_size_of(loader), len(images_of(loader).data_source)) for loader in loaders]
         if self.cfg.TRAINER.CRAFT.MMD_UNBIASED and min(sizes) < 2:
             raise UserError(
                 f"TRAINER.CRAFT.MMD_UNBIASED needs two images of each domain in a batch, here are {sizes[0]} and "

@@ -18,6 +18,8 @@ from tqdm import tqdm
 
 from craft.clip.features import digest_images, frozen_features
 from craft.common import tensor_cache
+from craft.datasets.images import images_of
+from craft.datasets.loading import batch_size_of
 from craft.prompts.learner import PromptLearner
 from craft.trainers.engine.group_evaluator import GroupClassification, groups_of
 
@@ -52,7 +54,7 @@ class Evaluation:
         assert loader is not None, split
         self.evaluator.reset()
         by_group = isinstance(self.evaluator, GroupClassification)
-        groups = groups_of(loader.dataset.data_source) if by_group else None
+        groups = groups_of(images_of(loader).data_source) if by_group else None
         for logits, labels, index in self.predictions(split):
             self.evaluator.process(logits, labels, *((groups[index],) if groups is not None else ()))
         return dict(self.evaluator.evaluate())
@@ -72,8 +74,8 @@ class Evaluation:
                 yield self.logits(images), labels, batch["index"]
             return
         features = self._frozen_images(loader, split)
-        labels = torch.tensor([item.label for item in loader.dataset.data_source])
-        for index in torch.arange(len(features)).split(loader.batch_size):
+        labels = torch.tensor([item.label for item in images_of(loader).data_source])
+        for index in torch.arange(len(features)).split(batch_size_of(loader)):
             with torch.autocast(**self.autocast):
                 out = self.model.from_image(features[index].to(self.device))
             yield out.logits, labels[index].to(self.device), index
@@ -81,7 +83,7 @@ class Evaluation:
     def _frozen_images(self, loader: DataLoader, split: str) -> Tensor:
         """(N, e) features of a split that no prompt changes: computed once, shared between runs through the cache."""
         if split not in self._frozen:
-            images = loader.dataset
+            images = images_of(loader)
             key = {
                 "format": 1,
                 "backbone": self.model.backbone.fingerprint,
@@ -93,7 +95,7 @@ class Evaluation:
             def compute() -> dict[str, Tensor]:
                 with torch.autocast(**self.autocast):
                     features = frozen_features(
-                        self.model.backbone, images, loader.batch_size, loader.num_workers, f"{split} features"
+                        self.model.backbone, images, batch_size_of(loader), loader.num_workers, f"{split} features"
                     )
                 return {"features": features}
 

@@ -23,6 +23,7 @@ from craft.clip import load_backbone
 from craft.clip.products import onednn_is_faster
 from craft.common.errors import UserError
 from craft.datasets import ReadableImages, template_for
+from craft.datasets.images import images_of
 from craft.datasets.loading import keep_decoded, steady, within_cores
 from craft.runs import checkpoints
 from craft.trainers.engine.evaluation import Evaluation
@@ -180,7 +181,7 @@ class PromptTrainer(TrainerX):
         if self.cfg.TEST.FINAL_MODEL == "best_val" and self.model.learns_vision:  # else their features are kept
             loaders.append(self.val_loader)
         images, size = keep_decoded(loaders, megabytes)
-        total = sum(len(loader.dataset.data_source) for loader in loaders if loader is not None)
+        total = sum(len(images_of(loader).data_source) for loader in loaders if loader is not None)
         if megabytes:
             print(f"Decoded images in memory: {images} of {total}, {size / 2**20:.0f} MiB of {megabytes}")
 
