@@ -33,12 +33,13 @@ class GroupDatum(Datum):
         return self._group
 
 
-def enter_into_dassl() -> None:
+def enter_into_dassl(keep_others: bool = False) -> list[str]:
     """Enter the data sets of all registered readers into Dassl's registry.
 
-    May be called again after `register_reader`; what is entered already stays as it is. UserError where the registry
-    has another data set of a reader's name.
+    May be called again after `register_reader`; what is entered already stays as it is. Where the registry has
+    somebody else's data set of a reader's name: UserError, or, if keep_others, it stays. Returns the names of those.
     """
+    taken = []
     entered = DATASET_REGISTRY.registered_names()
     for name, reader in READERS.items():
         if name not in entered:
@@ -46,10 +47,14 @@ def enter_into_dassl() -> None:
             continue
         known = DATASET_REGISTRY.get(name)
         if not issubclass(known, reader):
+            taken.append(name)
+            if keep_others:
+                continue
             raise UserError(
                 f"two data sets are called {name}: {reader.__module__} has one, and {known.__module__} has entered "
                 "another into Dassl's registry; rename one or do not import it"
             )
+    return taken
 
 
 def dassl_class(reader: type[PromptDataset]) -> type:

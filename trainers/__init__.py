@@ -9,17 +9,23 @@ import craft.bundled  # noqa: F401  (makes `import dassl` work)
 from craft.trainers.structures import STRUCTURES, Structure, register
 
 
-def enter_into_dassl() -> None:
+def enter_into_dassl(cfg=None) -> None:
     """Enter the trainers of all registered structures, and this project's data sets, into Dassl's registries.
 
-    May be called again after `register` or `register_reader`; what is entered already stays as it is.
+    For a Dassl script of one's own, which also hands in its ``cfg`` before yaml files are merged into it: the keys that
+    these trainers and data sets read are added. What somebody else has entered under one of the names (a CoOp checkout
+    has a trainer ``CoOp`` and a data set ``Caltech101``) stays, and one line says so. May be called again.
     """
-    from craft import datasets
+    from craft.datasets.dassl_datasets import enter_into_dassl as enter_datasets
     from craft.trainers.engine.variants import enter
+    from craft.trainers.settings import extend_cfg
 
-    datasets.enter_into_dassl()
-    for structure in STRUCTURES.values():
-        enter(structure)
+    taken = [name for structure in STRUCTURES.values() for name in enter(structure)]
+    taken += enter_datasets(keep_others=True)
+    if taken:
+        print(f"Craft: Dassl knows these already by somebody else, which stay: {', '.join(taken)}")
+    if cfg is not None:
+        extend_cfg(cfg)
 
 
 __all__ = ["STRUCTURES", "Structure", "enter_into_dassl", "register"]

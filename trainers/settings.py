@@ -25,9 +25,8 @@ from craft.config.layers import find, merge, merge_options, read_yaml
 from craft.trainers.structures import STRUCTURES, host_name, structure_of
 
 
-def get_cfg() -> CfgNode:
-    """Dassl's defaults with this project's nodes and CLIP's preprocessing; INPUT.SIZE (0, 0) means the backbone's."""
-    cfg = get_cfg_default()
+def extend_cfg(cfg: CfgNode) -> None:
+    """Add this project's keys, with their defaults, to Dassl's: what our trainers and data sets read."""
     for structure in STRUCTURES.values():
         cfg.TRAINER[structure.node] = CfgNode(dict(structure.defaults))
     cfg.TRAINER.CRAFT = CfgNode(terms.defaults())
@@ -36,6 +35,12 @@ def get_cfg() -> CfgNode:
     cfg.TEST.CACHE_FEATURES = True  # keep test images' features on disk where no prompt changes them
     cfg.TEST.METRIC = "accuracy"  # selects the model under TEST.FINAL_MODEL best_val
     datasets.extend_cfg(cfg)
+
+
+def get_cfg() -> CfgNode:
+    """Dassl's defaults with this project's keys and CLIP's preprocessing; INPUT.SIZE (0, 0) means the backbone's."""
+    cfg = get_cfg_default()
+    extend_cfg(cfg)
     cfg.INPUT.SIZE = (0, 0)
     cfg.INPUT.INTERPOLATION = "bicubic"
     cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD = list(PIXEL_MEAN), list(PIXEL_STD)

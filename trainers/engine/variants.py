@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from dassl.engine import TRAINER_REGISTRY
 
 from craft.common.errors import unknown
@@ -13,18 +15,30 @@ from craft.trainers.structures import VARIANTS, Structure, structure_of, trainer
 BASES = {"": PromptTrainer, "Craft": CraftTrainer, "CraftOOD": CraftOODTrainer}
 
 
-def enter(structure: Structure) -> None:
-    """Enter the structure's trainers ``H``, ``HCraft`` (TrainerX) and ``HCraftOOD`` (TrainerXU), once."""
-    learner = structure.load()
-    entered = TRAINER_REGISTRY.registered_names()
+@functools.cache
+def trainer_class(structure: Structure, suffix: str) -> type:
+    """The Dassl trainer of a structure and a suffix of `VARIANTS`; not registered here."""
+    members = {
+        "structure": structure,
+        "__doc__": structure.summary + VARIANTS[suffix],
+        "__module__": structure.load().__module__,
+    }
+    return type(structure.name + suffix, (BASES[suffix],), members)
+
+
+def enter(structure: Structure) -> list[str]:
+    """Enter the structure's trainers ``H``, ``HCraft`` (TrainerX) and ``HCraftOOD`` (TrainerXU), once.
+
+    Returns the names under which Dassl knows somebody else's trainer, which stays (a CoOp checkout has a ``CoOp``).
+    """
+    taken = []
     for suffix in structure.suffixes:
-        if structure.name + suffix not in entered:
-            members = {
-                "structure": structure,
-                "__doc__": structure.summary + VARIANTS[suffix],
-                "__module__": learner.__module__,
-            }
-            TRAINER_REGISTRY.register()(type(structure.name + suffix, (BASES[suffix],), members))
+        name, ours = structure.name + suffix, trainer_class(structure, suffix)
+        if name not in TRAINER_REGISTRY.registered_names():
+            TRAINER_REGISTRY.register()(ours)
+        elif TRAINER_REGISTRY.get(name) is not ours:
+            taken.append(name)
+    return taken
 
 
 def check_trainer(name: str) -> str:
@@ -42,9 +56,10 @@ def build(cfg, evaluate: bool = False):
     """
     name = check_trainer(cfg.TRAINER.NAME)
     structure = structure_of(name)
-    if structure is not None:
-        enter(structure)
-        name = structure.name if evaluate else name
+    if structure is None:
+        trainer = TRAINER_REGISTRY.get(name)
+    else:
+        trainer = trainer_class(structure, "" if evaluate else name.removeprefix(structure.name))
     if cfg.VERBOSE:
-        print(f"Loading trainer: {cfg.TRAINER.NAME}")
-    return with_hooks(TRAINER_REGISTRY.get(name))(cfg)
+        print(f"Loading trainer: {name}")
+    return with_hooks(trainer)(cfg)
