@@ -28,10 +28,13 @@ def is_clone() -> bool:
 
 
 def command(name: str) -> list[str]:
-    """The words that start a command in a shell: ``python train.py`` in a clone, else ``craft train``."""
+    """The words that start a command in a shell where this process runs: ``craft train`` where it is installed,
+    ``python train.py`` in the root of a clone, ``python -m craft train`` for a clone that is on Python's path."""
     if not is_clone():
         return ["craft", name]
-    return ["python", "train.py"] if name == "train" else ["python", "-m", "craft", name]
+    if name == "train" and room("trainers").resolve().parent == Path.cwd():
+        return ["python", "train.py"]
+    return ["python", "-m", "craft", name]
 
 
 def environment() -> dict[str, str]:

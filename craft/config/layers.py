@@ -131,6 +131,8 @@ def merge(cfg: CfgNode, layer: dict, origin: str, prefix: str = "") -> None:
 
 def merge_options(cfg: CfgNode, options: list[str]) -> None:
     """Trailing ``KEY VALUE`` pairs of the command line."""
+    if stray := next((word for word in options if word.startswith("--")), None):
+        raise UserError(f"{stray} stands behind a KEY VALUE pair; options go before all of them")
     if len(options) % 2:
         raise UserError(f"trailing options come in pairs KEY VALUE; {options[-1]!r} has no partner")
     for full, value in zip(options[::2], options[1::2]):

@@ -143,6 +143,7 @@ def test_published_settings_as_the_table_states_them():
     [
         (["TRAINER.COOP.N_CTXX", "4"], r"unknown key TRAINER.COOP.N_CTXX; did you mean: TRAINER.COOP.N_CTX"),
         (["OPTIM.LR"], "'OPTIM.LR' has no partner"),
+        (["OPTIM.MAX_EPOCH", "2", "--eval-only"], "--eval-only stands behind a KEY VALUE pair; options go before"),
         (["OPTIM.LR", "fast"], "OPTIM.LR is 'fast', expected float"),
         (["OPTIM.MAX_EPOCH", "2.5"], "OPTIM.MAX_EPOCH is '2.5', expected int"),
         (["OPTIM", "3"], "OPTIM is a group of keys"),
