@@ -36,7 +36,8 @@ class PromptDataset:
     making a split and drawing shots: ``random.Random(cfg.SEED)``, so that a draw depends on nothing that ran before and
     changes nothing that runs after; Python's global stream where SEED is negative); ``group_names`` (list of str, or
     None where items carry no group); and after ``load`` ``group_counts`` (images of each group in training before shots
-    were drawn, empty where items carry no group).
+    were drawn, empty where items carry no group), and ``subset`` (name of a count -> [found, expected] where they
+    differ; None without ``expected``).
     """
 
     dataset_dir: str = ""
@@ -47,6 +48,7 @@ class PromptDataset:
     test_only: bool = False
     domains: Sequence[str] = ()
     group_names: list[str] | None = None
+    subset: dict[str, list[int | None]] | None = None
 
     def __init__(self, cfg):
         self.cfg = cfg
@@ -110,10 +112,10 @@ class PromptDataset:
             return
         val = None if split.val is None or split.val is split.test else len(split.val)
         found = Counts(len({i.label for i in split.train}), len(split.train), val, len(split.test))
+        counts = zip(Counts._fields, found, self.expected)
+        self.subset = {name: [have, want] for name, have, want in counts if have != want}
         wrong = [
-            f"{name} {'none' if have is None else have} instead of {want}"
-            for name, have, want in zip(Counts._fields, found, self.expected)
-            if have != want
+            f"{name} {'none' if have is None else have} instead of {want}" for name, (have, want) in self.subset.items()
         ]
         if not wrong:
             return

@@ -16,6 +16,7 @@ from craft.lab.sweeps.executors import Ended, Executor, Job
 from craft.lab.sweeps.plan import Run
 from craft.runs import identity, record
 
+REMEDY = "Choose another --output, or replace it with --rerun all, narrowed to it by --datasets, --trainers and --seeds"
 PAUSE = 0.05  # seconds between two looks at what runs
 
 
@@ -31,17 +32,20 @@ class Outcome:
 
 
 class Check:
-    """Compares a planned run with what its folder holds. Resolving configurations needs torch; it is loaded once."""
+    """Compares a planned run with what its folder holds, settings and data. Resolving configurations needs torch; it is
+    loaded once, and so is each data set."""
 
     def __init__(self) -> None:
         self.defaults = None
 
     def __call__(self, run: Run, code: bool = False) -> str:
-        """``new``, ``resume`` or ``done``; UserError for a run with other settings. code: done by other code is new."""
+        """``new``, ``resume`` or ``done``; `record.OtherRun` for a run with other settings or data, UserError for data
+        that cannot be compared. code: done by other code is new."""
         if not (run.folder / record.RECORD).is_file():
             return "new"
         from craft.config.commandline import parser
         from craft.trainers import launch
+        from craft.trainers.data_identity import data_identity
         from craft.trainers.settings import absent_values, get_cfg, setup_cfg
 
         options = parser("").parse_args(list(run.arguments))
@@ -49,10 +53,22 @@ class Check:
         if self.defaults is None:
             self.defaults = get_cfg()
         mode, model = launch.mode_and_model(cfg, options)
-        todo = record.what_to_do(run.folder, cfg, self.defaults, mode, model, absent=absent_values(cfg))
+        absent, data = absent_values(cfg), lambda: data_identity(cfg)
+        todo = record.what_to_do(run.folder, cfg, self.defaults, mode, model, absent=absent, data=data, remedy=REMEDY)
         if todo == "done" and code and record.read(run.folder)["identity"]["code"] != identity.code_digest():
             return "new"
         return todo
+
+    def refusal(self, run: Run) -> tuple[str, str]:
+        """What `run` would not keep or go on with, for a grid: ``OTHER``, or ``done?`` for data that cannot be read
+        here, and why; empty words for a run that is what was asked for, or that has nothing to lose."""
+        try:
+            self(run)
+        except record.OtherRun as error:
+            return "OTHER", str(error)
+        except UserError as error:
+            return "done?", f"cannot be compared: {error}"
+        return "", ""
 
 
 @dataclass
