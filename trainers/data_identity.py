@@ -13,21 +13,29 @@ from craft.common.files import digest_json
 from craft.datasets.images import drawing_from
 from craft.runs import identity
 
-_known: dict[str, dict[str, Any]] = {}
-
 
 def data_identity(cfg) -> dict[str, Any]:
     """`craft.runs.identity.split_record` of the data set that a run with ``cfg`` would read.
 
-    The data set is read as the run reads it, shots drawn or remembered, and says nothing. Kept for the life of the
-    process by the data set's configuration and the seed: a sweep reads each once. UserError for data that cannot be
-    read.
+    The data set is read as the run reads it, shots drawn or remembered, and says nothing. UserError for data that
+    cannot be read.
     """
-    key = digest_json([identity.flatten(cfg.DATASET), cfg.SEED])
-    if key not in _known:
-        datasets.enter_into_dassl()
-        # Dassl's own data sets draw from Python's global stream, which a run has just seeded when it reads them.
-        with contextlib.redirect_stdout(io.StringIO()), drawing_from(max(cfg.SEED, 0)):
-            dataset = DATASET_REGISTRY.get(cfg.DATASET.NAME)(cfg)
-        _known[key] = identity.split_record(dataset, cfg.DATASET.ROOT)
-    return _known[key]
+    datasets.enter_into_dassl()
+    # Dassl's own data sets draw from Python's global stream, which a run has just seeded when it reads them.
+    with contextlib.redirect_stdout(io.StringIO()), drawing_from(max(cfg.SEED, 0)):
+        dataset = DATASET_REGISTRY.get(cfg.DATASET.NAME)(cfg)
+    return identity.split_record(dataset, cfg.DATASET.ROOT)
+
+
+class KnownData:
+    """`data_identity`, each data set read once: it depends on the DATASET node and the seed alone. For a sweep, whose
+    many runs are on few data sets; what changes while it lasts is not seen."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, cfg) -> dict[str, Any]:
+        key = digest_json([identity.flatten(cfg.DATASET), cfg.SEED])
+        if key not in self.known:
+            self.known[key] = data_identity(cfg)
+        return self.known[key]

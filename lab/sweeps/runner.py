@@ -6,6 +6,7 @@ one leaves the others alone, and only what needs it is left out.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Check:
     loaded once, and so is each data set."""
 
     def __init__(self) -> None:
-        self.defaults = None
+        self.defaults = self.data = None
 
     def __call__(self, run: Run, code: bool = False) -> str:
         """``new``, ``resume`` or ``done``; `record.OtherRun` for a run with other settings or data, UserError for data
@@ -45,15 +46,15 @@ class Check:
             return "new"
         from craft.config.commandline import parser
         from craft.trainers import launch
-        from craft.trainers.data_identity import data_identity
+        from craft.trainers.data_identity import KnownData
         from craft.trainers.settings import absent_values, get_cfg, setup_cfg
 
         options = parser("").parse_args(list(run.arguments))
         cfg = setup_cfg(options)
         if self.defaults is None:
-            self.defaults = get_cfg()
+            self.defaults, self.data = get_cfg(), KnownData()
         mode, model = launch.mode_and_model(cfg, options)
-        absent, data = absent_values(cfg), lambda: data_identity(cfg)
+        absent, data = absent_values(cfg), functools.partial(self.data, cfg)
         todo = record.what_to_do(run.folder, cfg, self.defaults, mode, model, absent=absent, data=data, remedy=REMEDY)
         if todo == "done" and code and record.read(run.folder)["identity"]["code"] != identity.code_digest():
             return "new"
