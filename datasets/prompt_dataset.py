@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from craft.common.errors import UserError
-from craft.datasets import caches, few_shot, listing
+from craft.datasets import caches, few_shot, generated, listing
 from craft.datasets.base_new import take_classes
 from craft.datasets.sources import Counts, DataFile
 from craft.datasets.splits import Item, Split
@@ -32,7 +32,8 @@ class PromptDataset:
 
     domains         names of the domains that ``Item.domain`` counts; empty where there is one
 
-    On an instance there are besides: ``cfg``; ``folder`` (Path of the data set's folder); ``rng`` (the stream for
+    On an instance there are besides: ``cfg``; ``folder`` (Path of the data set's folder); ``recipe`` (a digest of what
+    its images were generated from, None for others); ``rng`` (the stream for
     making a split and drawing shots: ``random.Random(cfg.SEED)``, so that a draw depends on nothing that ran before and
     changes nothing that runs after; Python's global stream where SEED is negative); ``group_names`` (list of str, or
     None where items carry no group); and after ``load`` ``group_counts`` (images of each group in training before shots
@@ -57,6 +58,7 @@ class PromptDataset:
         self.folder = self.locate(cfg)
         self.dataset_dir = str(self.folder)
         self.caches = caches.CacheFolder(self.name, self.folder, cfg)
+        self.recipe = generated.recipe_of(self.folder)
 
     def load(self) -> Split:
         """The split of this run: read, checked, shots drawn, base or new classes taken. UserError for every fault."""

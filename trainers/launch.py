@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     if not options.trainer:
         raise UserError("no trainer given; choose with --trainer one of:\n" + structures.describe())
     from craft import bundled
-    from craft.runs import record
+    from craft.runs import identity, record
     from craft.trainers.data_identity import data_identity
     from craft.trainers.settings import absent_values, get_cfg, setup_cfg
 
@@ -53,7 +53,9 @@ def main(argv: list[str] | None = None) -> int:
         cfg.clone(), get_cfg(), command, mode, model, options.force, versions, absent, lambda: data_identity(cfg)
     ) as session:
         if session.done:
-            print(f"Already done: {cfg.OUTPUT_DIR} (--force runs it again)")
+            same = session.record["identity"]["code"] == identity.code_digest()
+            by = "" if same else ", by another version of the code"
+            print(f"Already done{by}: {cfg.OUTPUT_DIR} (--force runs it again)")
             return 0
         if session.todo == "resume":  # what is here is further on than what it may have been begun from
             cfg.defrost()
@@ -113,6 +115,8 @@ def run(cfg, options, command: list[str], session=None) -> None:
         epoch, by = checkpoint_to_load(cfg, options)
         if options.model_dir and by == "best_val":
             print(f"{options.model_dir} was trained with TEST.FINAL_MODEL best_val: evaluating its best epoch")
+        for what, then, now in trained_otherwise(cfg, session):
+            print(f"Note: these prompts were learned with {what} {then}; this run calls itself {now}")
         trainer.load_model(options.model_dir, epoch=epoch)
         trainer.test()
     elif not options.no_train:
@@ -121,6 +125,13 @@ def run(cfg, options, command: list[str], session=None) -> None:
         trainer.write_metrics()
     if session:
         session.update(evaluated=evaluated(trainer, cfg, options))
+
+
+def trained_otherwise(cfg, session) -> list[tuple[str, object, object]]:
+    """(setting, of the training, of this evaluation) of what a table would take from the evaluation's settings."""
+    trained = ((session.record["identity"]["model"] or {}).get("trained") or {}) if session else {}
+    named = {"seed": cfg.SEED, "shots": cfg.DATASET.NUM_SHOTS}
+    return [(what, trained[what], now) for what, now in named.items() if trained and trained[what] != now]
 
 
 def evaluated(trainer, cfg, options) -> dict | None:

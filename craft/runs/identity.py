@@ -18,7 +18,7 @@ from typing import Any
 
 import craft
 from craft.common import places
-from craft.common.files import digest_file, digest_json
+from craft.common.files import digest_file, digest_json, read_json
 from craft.config.keys import rule_of
 
 #: what a number can depend on; yaml files are part of the resolved configuration
@@ -150,7 +150,8 @@ def split_record(dataset, root: str) -> dict[str, Any]:
         ]
         groups = [getattr(item, "group", None) for item in items]
         parts[name] = digest_json([[*one, group] for one, group in zip(listed[name], groups)])[:16]
-        files[name] = digest_json(_sizes([item.impath for item in items]))[:16]
+        # Generated images are known by their recipe: another Pillow writes the same pixels in other bytes.
+        files[name] = digest_json(getattr(dataset, "recipe", None) or _sizes([item.impath for item in items]))[:16]
     return {
         "digest": digest_json(listed)[:16],
         **{name: len(items) for name, items in listed.items()},
@@ -205,8 +206,9 @@ def weight_files(cfg: dict) -> dict[str, str]:
     return {key: digest_file(path)[:16] for key, path in named.items() if os.path.isfile(path)}
 
 
-def model_record(model_dir: str, epoch: int | None) -> dict[str, str] | None:
-    """Path and digest of the checkpoint that an evaluation reads; None where there is none (zero-shot).
+def model_record(model_dir: str, epoch: int | None) -> dict[str, Any] | None:
+    """Path and digest of the checkpoint that an evaluation reads, and what it was trained as, as its run's record says;
+    None where there is none (zero-shot).
 
     epoch: None stands for ``model-best.pth.tar``.
     """
@@ -216,4 +218,22 @@ def model_record(model_dir: str, epoch: int | None) -> dict[str, str] | None:
     files = sorted(Path(model_dir).glob(f"*/{name}"))
     if not files:
         return None
-    return {"path": str(files[0]), "digest": digest_json([digest_file(file) for file in files])[:16]}
+    digest = digest_json([digest_file(file) for file in files])[:16]
+    return {"path": str(files[0]), "digest": digest, "trained": _trained(Path(model_dir) / "run.json")}
+
+
+def _trained(record: Path) -> dict[str, Any] | None:
+    """What a training run's record says of it; None where it has none."""
+    found = read_json(record) if record.is_file() else {}
+    if not isinstance(found, dict) or "config" not in found:
+        return None
+    config = found["config"]
+    return {
+        "trainer": config["TRAINER"]["NAME"],
+        "dataset": config["DATASET"]["NAME"],
+        "subsample": config["DATASET"].get("SUBSAMPLE_CLASSES", "all"),
+        "shots": config["DATASET"]["NUM_SHOTS"],
+        "seed": config["SEED"],
+        "config": config_digest(config),
+        "data": (found.get("split") or {}).get("digest"),
+    }

@@ -25,6 +25,7 @@ from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
 from craft.common.memory import peak
 from craft.runs import identity
+from craft.runs.matching import differences, listed, parts_that_count
 
 try:
     import fcntl
@@ -151,7 +152,6 @@ def _lock(folder: Path) -> Iterator[None]:
 
 #: what a command line can do about a folder that holds another run
 REMEDY = "Choose another --output-dir, or replace that run with --force"
-LONGER = "a longer run has another schedule of the learning rate from its first epoch on, so it is trained anew"
 
 
 class OtherRun(UserError):
@@ -182,19 +182,19 @@ def what_to_do(
     done = found["state"] == "done"
     if not done and not (folder / STATE).is_file():
         return "new"  # nothing there that could be lost
-    different = _differences(found, config, defaults, mode, absent)
+    different = differences(found, config, defaults, mode, absent)
     if different:
-        raise OtherRun(f"{folder} holds a run with other settings: {_listed(different)}. {remedy}")
+        raise OtherRun(f"{folder} holds a run with other settings: {listed(different)}. {remedy}")
     if not done:
         return "resume" if mode == "train" else "new"
     if mode == "evaluate" and (found["identity"].get("model") or {}).get("digest") != (model or {}).get("digest"):
         return "new"
     known = found.get("split")
     if known and data is not None:
-        different = identity.data_differences(known, data(), _parts_that_count(config, mode))
+        different = identity.data_differences(known, data(), parts_that_count(config, mode))
         if different:
             name = config["DATASET"]["NAME"]
-            raise OtherRun(f"{folder} holds a run on other data than {name} is now: {_listed(different)}. {remedy}")
+            raise OtherRun(f"{folder} holds a run on other data than {name} is now: {listed(different)}. {remedy}")
     return "done"
 
 
@@ -212,45 +212,13 @@ def begun_in(source: str | os.PathLike, config: dict, defaults: dict, absent: di
                 "its record beside it, or train anew without --resume"
             )
         return None
-    different = _differences(found, config, defaults, "train", absent)
+    different = differences(found, config, defaults, "train", absent)
     if different:
         raise UserError(
-            f"--resume {source}: that run has other settings: {_listed(different)}. Resume it with its own settings, "
+            f"--resume {source}: that run has other settings: {listed(different)}. Resume it with its own settings, "
             "or train anew without --resume"
         )
     return found.get("split")
-
-
-def _differences(found: dict, config: dict, defaults: dict, mode: str, absent: dict | None) -> list[str]:
-    """What of a record's run is another than asked for: mode, settings, weight files."""
-    flat = [identity.flatten(each) for each in (found["config"], config, defaults)]
-    weights = (found.get("identity") or {}).get("weights") or {}
-    now = identity.weight_files(config)
-    by_content = [key for key in weights if key in now]
-    if "classnames" in (found.get("split") or {}):
-        by_content += identity.DATA_PATHS
-    flat = [{key: value for key, value in each.items() if key not in by_content} for each in flat]
-    if mode == "evaluate":  # learned prompts are evaluated without Craft: its settings change no number
-        flat = [{key: each[key] for key in each if not key.startswith("TRAINER.CRAFT.")} for each in flat]
-    different = identity.differences(*flat, absent)
-    different += [f"the file of {key} has another content" for key in weights if weights[key] != now.get(key)]
-    if any(line.startswith("OPTIM.MAX_EPOCH:") for line in different):
-        different.append(LONGER)
-    if found.get("mode") != mode:
-        different.insert(0, f"it is a run to {found.get('mode')}, this is one to {mode}")
-    return different
-
-
-def _listed(different: list[str]) -> str:
-    more = f" (and {len(different) - 6} more)" if len(different) > 6 else ""
-    return "; ".join(different[:6]) + more
-
-
-def _parts_that_count(config: dict, mode: str) -> tuple[str, ...]:
-    """The parts of the data that a number depends on. Without a seed the shots are others each time, as was asked."""
-    if mode == "evaluate":
-        return ("test", "val") if config["TEST"]["SPLIT"] == "val" else ("test",)
-    return ("test",) if config["SEED"] < 0 else tuple(identity.PARTS)
 
 
 def _clear(folder: Path) -> None:
@@ -302,11 +270,11 @@ class Session:
         """
         config = self.record["config"]
         if self.begun_with and split:
-            changed = identity.data_differences(self.begun_with, split, _parts_that_count(config, "train"))
+            changed = identity.data_differences(self.begun_with, split, parts_that_count(config, "train"))
             if changed:
                 raise UserError(
                     f"the data of {config['DATASET']['NAME']} are not those that {self.folder} was begun with: "
-                    f"{_listed(changed)}; restore them, or begin anew with --force"
+                    f"{listed(changed)}; restore them, or begin anew with --force"
                 )
         self.record["identity"] |= {"data": split.get("digest"), "classnames": split.get("classnames")}
         self.update(

@@ -7,7 +7,7 @@ from PIL import Image
 
 from craft.clip import load_backbone
 from craft.runs import record
-from tests.runs import QUICK, metrics, run
+from tests.runs import QUICK, interrupted_after, metrics, run
 
 LONG = ["DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "3", "DATALOADER.NUM_WORKERS", "0"]
 BEST = ["TEST.FINAL_MODEL", "best_val"]
@@ -90,8 +90,6 @@ def test_the_record_names_the_epoch(tmp_path, monkeypatch, capsys):
 
 
 def test_an_unfinished_training_is_evaluated_only_where_an_epoch_is_named(tmp_path, capsys):
-    from tests.runs import interrupted_after
-
     with interrupted_after(2):
         assert run(tmp_path / "run", "CoOp", settings=LONG, overrides=["TRAIN.CHECKPOINT_FREQ", 1]) == 130
     load = ["--eval-only", "--model-dir", str(tmp_path / "run")]
@@ -163,3 +161,13 @@ def test_settings_without_effect_are_said(tmp_path, capsys):
     for trainer, ignored in (("CoOp", True), ("MaPLe", True), ("KgCoOp", False), ("VPT", False)):
         assert run(tmp_path / trainer, trainer, overrides=template) == 0
         assert ("DATASET.TEMPLATE is not read" in capsys.readouterr().out) == ignored
+
+
+def test_an_evaluation_tells_what_its_prompts_were_trained_as(tmp_path, capsys):
+    assert run(tmp_path / "run", "CoOp", "--seed", "3") == 0
+    load = ["--eval-only", "--model-dir", str(tmp_path / "run")]
+    assert run(tmp_path / "there", "CoOp", *load) == 0
+    trained = record.read(tmp_path / "there")["identity"]["model"]["trained"]
+    assert (trained["seed"], trained["shots"], trained["trainer"]) == (3, 1, "CoOp")
+    assert trained["data"] == record.read(tmp_path / "run")["split"]["digest"]
+    assert "learned with seed 3; this run calls itself 1" in capsys.readouterr().out

@@ -1,12 +1,15 @@
 """What makes a run that run: settings and data that a number depends on, and none that it does not."""
 
+import gc
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from craft.config import keys
+from craft.datasets import Counts, Item, PromptDataset, Split, generated
 from craft.runs import identity, record
 from craft.trainers.settings import get_cfg
 from tests.runs import interrupted_after, metrics, run
@@ -163,6 +166,7 @@ def test_a_run_goes_on_with_other_workers_and_caches(tmp_path):
         assert run(tmp_path / "cut", "CoOp", settings=long, overrides=plain) == 130
     other = ("DATALOADER.NUM_WORKERS", 1, "TEST.CACHE_FEATURES", "False", "DATALOADER.IMAGE_CACHE_MB", 0)
     assert run(tmp_path / "cut", "CoOp", settings=long, overrides=other) == 0
+    gc.collect()  # ends the worker
     whole, cut = metrics(tmp_path / "whole"), metrics(tmp_path / "cut")
     assert whole["history"] == cut["history"]
     assert whole["results"]["test"]["accuracy"] == pytest.approx(cut["results"]["test"]["accuracy"], abs=0.3)
@@ -199,3 +203,24 @@ def test_a_done_run_is_not_made_longer(tmp_path, capsys):
     resume = ("--resume", str(tmp_path / "run"))
     assert run(tmp_path / "there", "CoOp", *resume, overrides=("OPTIM.MAX_EPOCH", 2)) == 1
     assert f"no {record.RECORD}" in capsys.readouterr().err
+
+
+def test_a_subset_is_recorded_as_one():
+    class Known(PromptDataset):
+        expected = Counts(2, 4, None, 3)
+
+    node = SimpleNamespace(ROOT="", ALLOW_SUBSET=True)
+    reader = Known.__new__(Known)
+    reader.cfg, reader.name = SimpleNamespace(DATASET=node), "Known"
+    images = [Item("a", 0, "a"), Item("b", 1, "b")]
+    reader.check_counts(Split(images * 2, None, [*images, images[0]]))
+    assert reader.subset == {}
+    reader.check_counts(Split(images[:1], None, images))
+    assert reader.subset == {"classes": [1, 2], "train": [1, 4], "test": [2, 3]}
+
+
+def test_generated_images_are_known_by_their_recipe(tmp_path):
+    """Another Pillow writes the same pixels in other bytes."""
+    folders = [generated.generated_folder("toy", str(tmp_path), {"a": a}, lambda folder: None) for a in (1, 2)]
+    recipes = {generated.recipe_of(folder) for folder in folders}
+    assert len(recipes) == 2 and None not in recipes and generated.recipe_of(tmp_path) is None
