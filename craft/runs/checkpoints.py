@@ -102,15 +102,14 @@ def _check_presumed(model, checkpoint: dict, path: Path, same_data: bool) -> Non
 
     Another data set has a template of its own; on the same one another template is another model.
     """
-    then, now = checkpoint.get("presumes"), model.presumes()
-    if then is None:
-        return
+    then, now = checkpoint.get("presumes") or {}, model.presumes()
     different = [
         f"{key} {then[key]!r} there, {now[key]!r} now"
         for key in then
         if key in now and then[key] != now[key] and (same_data or key != TEMPLATE)
     ]
-    if model.class_specific and list(checkpoint.get("classnames") or ()) != list(model.classnames):
+    classnames = checkpoint.get("classnames")
+    if model.class_specific and classnames is not None and list(classnames) != list(model.classnames):
         different.append("a context a class, learned for other classes")
     if different:
         raise UserError(

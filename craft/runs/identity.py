@@ -203,7 +203,18 @@ def weight_files(cfg: dict) -> dict[str, str]:
     """Key -> digest of the file that it names, for the backbone and the initial prompts where these are files."""
     flat = flatten(cfg)
     named = {key: str(flat[key]) for key in WEIGHT_PATHS if flat.get(key)}
-    return {key: digest_file(path)[:16] for key, path in named.items() if os.path.isfile(path)}
+    return {key: _digest_unless_changed(path, _stamp(path)) for key, path in named.items() if os.path.isfile(path)}
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=32)
+def _digest_unless_changed(path: str, stamp: tuple[int, int]) -> str:
+    """Weights are hundreds of megabytes, and a sweep asks for each of its runs."""
+    return digest_file(path)[:16]
 
 
 def model_record(model_dir: str, epoch: int | None) -> dict[str, Any] | None:

@@ -20,7 +20,8 @@ def differences(found: dict, config: dict, defaults: dict, mode: str, absent: di
     flat = [{key: value for key, value in each.items() if key not in by_content} for each in flat]
     if mode == "evaluate":  # learned prompts are evaluated without Craft: its settings change no number
         flat = [{key: each[key] for key in each if not key.startswith("TRAINER.CRAFT.")} for each in flat]
-    different = identity.differences(*flat, absent)
+    then, asked, usual = flat
+    different = identity.differences(then, asked, usual, absent)
     different += [f"the file of {key} has another content" for key in weights if weights[key] != now.get(key)]
     if any(line.startswith("OPTIM.MAX_EPOCH:") for line in different):
         different.append(LONGER)

@@ -171,3 +171,17 @@ def test_an_evaluation_tells_what_its_prompts_were_trained_as(tmp_path, capsys):
     assert (trained["seed"], trained["shots"], trained["trainer"]) == (3, 1, "CoOp")
     assert trained["data"] == record.read(tmp_path / "run")["split"]["digest"]
     assert "learned with seed 3; this run calls itself 1" in capsys.readouterr().out
+
+
+def test_checkpoints_of_before_know_their_classes_and_nothing_else(tmp_path, capsys):
+    specific = [*FREE, "TRAINER.COOP.CSC", True]
+    assert run(tmp_path / "run", "CoOp", overrides=[*specific, "DATASET.SUBSAMPLE_CLASSES", "base"]) == 0
+    path = tmp_path / "run/prompt_learner/model.pth.tar-1"
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["presumes"], checkpoint["dataset"]
+    torch.save(checkpoint, path)
+    load = ["--eval-only", "--model-dir", str(tmp_path / "run")]
+    front = [*specific, "TRAINER.COOP.CLASS_TOKEN_POSITION", "front"]
+    assert run(tmp_path / "base", "CoOp", *load, overrides=[*front, "DATASET.SUBSAMPLE_CLASSES", "base"]) == 0
+    assert run(tmp_path / "new", "CoOp", *load, overrides=[*specific, "DATASET.SUBSAMPLE_CLASSES", "new"]) == 1
+    assert "learned for other classes" in capsys.readouterr().err
