@@ -25,6 +25,15 @@ except ImportError:  # Windows: publishing by rename is still atomic, only a rep
 MANIFEST = "manifest.json"
 
 
+def recipe_of(folder: Path) -> str | None:
+    """Digest of the recipe that a folder was generated from; None for every other folder."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    content = read_json(folder / MANIFEST)
+    version = digest_json(content["recipe"])[:16] if isinstance(content, dict) and "recipe" in content else None
+    return version if version == folder.name else None
+
+
 def generated_folder(name: str, root: str, recipe: dict, write: Callable[[Path], None]) -> Path:
     """The folder of the generated data set ``name``, made now if it is missing or damaged.
 

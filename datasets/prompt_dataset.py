@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from craft.common.errors import UserError
-from craft.datasets import caches, few_shot, listing
+from craft.datasets import caches, few_shot, generated, listing
 from craft.datasets.base_new import take_classes
 from craft.datasets.sources import Counts, DataFile
 from craft.datasets.splits import Item, Split
@@ -32,11 +32,13 @@ class PromptDataset:
 
     domains         names of the domains that ``Item.domain`` counts; empty where there is one
 
-    On an instance there are besides: ``cfg``; ``folder`` (Path of the data set's folder); ``rng`` (the stream for
+    On an instance there are besides: ``cfg``; ``folder`` (Path of the data set's folder); ``recipe`` (a digest of what
+    its images were generated from, None for others); ``rng`` (the stream for
     making a split and drawing shots: ``random.Random(cfg.SEED)``, so that a draw depends on nothing that ran before and
     changes nothing that runs after; Python's global stream where SEED is negative); ``group_names`` (list of str, or
     None where items carry no group); and after ``load`` ``group_counts`` (images of each group in training before shots
-    were drawn, empty where items carry no group).
+    were drawn, empty where items carry no group), and ``subset`` (name of a count -> [found, expected] where they
+    differ; None without ``expected``).
     """
 
     dataset_dir: str = ""
@@ -47,6 +49,7 @@ class PromptDataset:
     test_only: bool = False
     domains: Sequence[str] = ()
     group_names: list[str] | None = None
+    subset: dict[str, list[int | None]] | None = None
 
     def __init__(self, cfg):
         self.cfg = cfg
@@ -55,6 +58,7 @@ class PromptDataset:
         self.folder = self.locate(cfg)
         self.dataset_dir = str(self.folder)
         self.caches = caches.CacheFolder(self.name, self.folder, cfg)
+        self.recipe = generated.recipe_of(self.folder)
 
     def load(self) -> Split:
         """The split of this run: read, checked, shots drawn, base or new classes taken. UserError for every fault."""
@@ -110,10 +114,10 @@ class PromptDataset:
             return
         val = None if split.val is None or split.val is split.test else len(split.val)
         found = Counts(len({i.label for i in split.train}), len(split.train), val, len(split.test))
+        counts = zip(Counts._fields, found, self.expected)
+        self.subset = {name: [have, want] for name, have, want in counts if have != want}
         wrong = [
-            f"{name} {'none' if have is None else have} instead of {want}"
-            for name, have, want in zip(Counts._fields, found, self.expected)
-            if have != want
+            f"{name} {'none' if have is None else have} instead of {want}" for name, (have, want) in self.subset.items()
         ]
         if not wrong:
             return

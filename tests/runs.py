@@ -11,7 +11,7 @@ QUICK = ["DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKE
 
 def run(folder, trainer, *options, settings=QUICK, overrides=()):
     """Exit status of ``train.py --trainer TRAINER --output-dir FOLDER …``."""
-    return train.main(["--trainer", trainer, "--output-dir", str(folder), *options, *settings, *map(str, overrides)])
+    return train.main(["--trainer", trainer, "--output-dir", str(folder), *options, *map(str, (*settings, *overrides))])
 
 
 def metrics(folder):

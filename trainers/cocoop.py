@@ -35,6 +35,9 @@ class CoCoOpLearner(PromptLearner):
         )
         self.table = TokenTable(backbone, prompt_rows(backbone, classnames, words, n_ctx))
 
+    def reads_template(self) -> bool:
+        return False
+
     def text_prompts(self, image: Tensor | None = None) -> TextPrompts:
         """image: (B, e) normalised features; contexts are ctx + meta_net(image), (B, n_ctx, d)."""
         return self.table.prompts(self.ctx + self.meta_net(image)[:, None])

@@ -30,11 +30,15 @@ class CoOpLearner(PromptLearner):
         # at first, and CoOp ignores CSC then.
         specific = specific and not node.CTX_INIT
         vectors, words = context_init(backbone, node.CTX_INIT, n_ctx)
+        self.class_specific = specific
         if specific:
             vectors = vectors.new_empty(len(classnames), *vectors.shape).normal_(std=INIT_STD)
         self.ctx = nn.Parameter(vectors)
         position = node.get("CLASS_TOKEN_POSITION", "end")
         self.table = TokenTable(backbone, prompt_rows(backbone, classnames, words, n_ctx, position, specific))
+
+    def reads_template(self) -> bool:
+        return False
 
     def text_prompts(self, image=None) -> TextPrompts:
         return self.table.prompts(self.ctx.flatten(0, -2))

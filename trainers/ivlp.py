@@ -50,6 +50,9 @@ class IVLPLearner(PromptLearner):
             self.vision_ctx = nn.Parameter(torch.empty(n_v, width).normal_(std=INIT_STD))
             self.vision_deep = deep_prompts(vision - 1, n_v, width)
 
+    def reads_template(self) -> bool:
+        return not self.prompts_text
+
     def text_prompts(self, image=None) -> TextPrompts | None:
         return self.table.prompts(self.ctx, tuple(self.text_deep)) if self.prompts_text else None
 

@@ -24,6 +24,9 @@ class KgCoOpLearner(coop.CoOpLearner):
         target = F.normalize(frozen_text_features(backbone, self.hand_written_texts()), dim=-1)
         self.register_buffer("target", target, persistent=False)
 
+    def reads_template(self) -> bool:
+        return True  # texts are held near it
+
     def extra_terms(self, out: Features, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """W (1 − mean_c <t_c, w_c>), w_c the frozen hand-written text of class c (eq. 5)."""
         similarity = (out.text * self.target).sum(dim=-1)

@@ -32,10 +32,12 @@ def main(argv: list[str] | None = None) -> int:
     if not options.trainer:
         raise UserError("no trainer given; choose with --trainer one of:\n" + structures.describe())
     from craft import bundled
-    from craft.runs import record
+    from craft.runs import identity, record
+    from craft.trainers.data_identity import data_identity
     from craft.trainers.settings import absent_values, get_cfg, setup_cfg
 
     cfg = setup_cfg(options)
+    check_asked(cfg, options)
     command = [SCRIPT, *(sys.argv[1:] if argv is None else argv)]
     if options.no_train:
         run(cfg, options, command)
@@ -44,16 +46,42 @@ def main(argv: list[str] | None = None) -> int:
     versions = {"dassl": f"{bundled.version()} ({bundled.which()})"}
     versions |= {name: digest_file(module.__file__)[:12] for name, module in imported.items() if module.__file__}
     absent = absent_values(cfg)
-    with record.session(cfg.clone(), get_cfg(), command, mode, model, options.force, versions, absent) as session:
+    # Its own folder is looked at by the session; another's settings must be this run's before anything is replaced.
+    elsewhere = mode == "train" and cfg.RESUME and Path(cfg.RESUME).resolve() != Path(cfg.OUTPUT_DIR).resolve()
+    begun_with = record.begun_in(cfg.RESUME, cfg, get_cfg(), absent) if elsewhere else None
+    with record.session(
+        cfg.clone(), get_cfg(), command, mode, model, options.force, versions, absent, lambda: data_identity(cfg)
+    ) as session:
         if session.done:
-            print(f"Already done: {cfg.OUTPUT_DIR} (--force runs it again)")
+            same = session.record["identity"]["code"] == identity.code_digest()
+            by = "" if same else ", by another version of the code"
+            print(f"Already done{by}: {cfg.OUTPUT_DIR} (--force runs it again)")
             return 0
-        if session.todo == "resume" and not cfg.RESUME:
+        if session.todo == "resume":  # what is here is further on than what it may have been begun from
             cfg.defrost()
             cfg.RESUME = cfg.OUTPUT_DIR
             cfg.freeze()
+        elif begun_with:
+            session.begun_with = begun_with
         run(cfg, options, command, session)
     return 0
+
+
+def check_asked(cfg, options) -> None:
+    """UserError for a run that would file the number of untrained prompts as that of a method."""
+    structure = structures.structure_of(cfg.TRAINER.NAME)
+    if structure is None or not structure.trainable or options.no_train:
+        return
+    zeroshot = "--trainer ZeroshotCLIP gives the number of CLIP without learning"
+    if options.eval_only and not options.model_dir and not cfg.MODEL.INIT_WEIGHTS:
+        raise UserError(
+            f"--eval-only: {cfg.TRAINER.NAME} has no learned prompts to evaluate; give the folder of its training run "
+            f"with --model-dir. {zeroshot}"
+        )
+    if not options.eval_only and cfg.OPTIM.MAX_EPOCH == 0:
+        raise UserError(
+            f"OPTIM.MAX_EPOCH is 0: {cfg.TRAINER.NAME} would not be trained; set it to 1 or more. {zeroshot}"
+        )
 
 
 def mode_and_model(cfg, options):
@@ -62,7 +90,7 @@ def mode_and_model(cfg, options):
 
     if not options.eval_only:
         return "train", None
-    return "evaluate", identity.model_record(options.model_dir, epoch_to_load(cfg, options))
+    return "evaluate", identity.model_record(options.model_dir, checkpoint_to_load(cfg, options)[0])
 
 
 def run(cfg, options, command: list[str], session=None) -> None:
@@ -84,12 +112,43 @@ def run(cfg, options, command: list[str], session=None) -> None:
     if session:
         take_note(session, trainer)
     if options.eval_only:
-        trainer.load_model(options.model_dir, epoch=epoch_to_load(cfg, options))
+        epoch, by = checkpoint_to_load(cfg, options)
+        if options.model_dir and by == "best_val":
+            print(f"{options.model_dir} was trained with TEST.FINAL_MODEL best_val: evaluating its best epoch")
+        for what, then, now in trained_otherwise(cfg, session):
+            print(f"Note: these prompts were learned with {what} {then}; this run calls itself {now}")
+        trainer.load_model(options.model_dir, epoch=epoch)
         trainer.test()
     elif not options.no_train:
         trainer.train()
     if hasattr(trainer, "write_metrics") and not options.no_train:
         trainer.write_metrics()
+    if session:
+        session.update(evaluated=evaluated(trainer, cfg, options))
+
+
+def trained_otherwise(cfg, session) -> list[tuple[str, object, object]]:
+    """(setting, of the training, of this evaluation) of what a table would take from the evaluation's settings."""
+    trained = ((session.record["identity"]["model"] or {}).get("trained") or {}) if session else {}
+    named = {"seed": cfg.SEED, "shots": cfg.DATASET.NUM_SHOTS}
+    return [(what, trained[what], now) for what, now in named.items() if trained and trained[what] != now]
+
+
+def evaluated(trainer, cfg, options) -> dict | None:
+    """Which epoch the results are of, ``{"epoch": n, "by": "last", "best_val" or "asked"}``; None where there is none.
+
+    by: asked is --load-epoch. A trainer that is not ours does not tell which epoch was its best.
+    """
+    from craft.trainers.engine.prompt_trainer import PromptTrainer
+
+    if isinstance(trainer, PromptTrainer):
+        return trainer.evaluated
+    if options.eval_only:
+        epoch, by = checkpoint_to_load(cfg, options)
+    else:
+        by = "best_val" if cfg.TEST.FINAL_MODEL == "best_val" else "last"
+        epoch = trainer.max_epoch if by == "last" else None
+    return None if cfg.TEST.NO_TEST and not options.eval_only else {"epoch": epoch, "by": by}
 
 
 def take_note(session, trainer) -> None:
@@ -101,17 +160,35 @@ def take_note(session, trainer) -> None:
     about = log.about if isinstance(log, RunLog) else {}
     split = identity.split_record(trainer.dm.dataset, trainer.cfg.DATASET.ROOT) if hasattr(trainer, "dm") else {}
     epochs = trainer.max_epoch if about.get("parameters", 1) else 0
-    session.note(split, trainer.device, epochs, about.get("anchors"))
+    fingerprint = getattr(trainer, "fingerprint", None)
+    backbone = {"name": trainer.cfg.MODEL.BACKBONE.NAME, "fingerprint": fingerprint} if fingerprint else None
+    if split:
+        about["split"] = split
+    session.note(split, trainer.device, epochs, about.get("anchors"), backbone)
     trainer.epoch_hooks = (*trainer.epoch_hooks, session.epoch_done)
 
 
-def epoch_to_load(cfg, options) -> int | None:
-    """The epoch that --eval-only loads: --load-epoch, else the last; None for the best on the validation images."""
+def checkpoint_to_load(cfg, options) -> tuple[int | None, str]:
+    """(epoch, ``last``, ``best_val`` or ``asked``) that --eval-only loads; the best on validation images has no number.
+
+    Unless --load-epoch says otherwise, it is the one that the training run's own number is of. UserError where that run
+    is not done: which epoch its number will be of is not known, and its last so far is none of a trained model.
+    """
+    from craft.runs import record
     from craft.runs.checkpoints import last_epoch
 
     if options.load_epoch or not options.model_dir:
-        return options.load_epoch
-    return None if cfg.TEST.FINAL_MODEL == "best_val" else last_epoch(options.model_dir)
+        return options.load_epoch, "asked"
+    trained = record.read(options.model_dir)
+    if trained is not None and trained["state"] != "done":
+        raise UserError(
+            f"the training run in {options.model_dir} is not done ({record.state_of(options.model_dir)}): finish it "
+            "with its own command, or choose one of its epochs with --load-epoch"
+        )
+    test = ((trained or {}).get("config") or {}).get("TEST") or cfg.TEST
+    if test["FINAL_MODEL"] == "best_val" and not test["NO_TEST"]:
+        return None, "best_val"
+    return last_epoch(options.model_dir), "last"
 
 
 def start_log(cfg, setup_logger) -> None:

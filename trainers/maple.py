@@ -39,6 +39,9 @@ class MaPLeLearner(PromptLearner):
         self.compound_prompt_projections = nn.ModuleList(copy.deepcopy(projection) for _ in range(depth - 1))
         self.table = TokenTable(backbone, prompt_rows(backbone, classnames, words, node.N_CTX))
 
+    def reads_template(self) -> bool:
+        return False
+
     def text_prompts(self, image=None) -> TextPrompts:
         return self.table.prompts(self.ctx, tuple(self.compound_prompts_text))
 

@@ -33,6 +33,9 @@ class VPTLearner(PromptLearner):
     def vision_prompts(self) -> VisionPrompts:
         return VisionPrompts(self.vision_ctx, tuple(self.vision_deep))
 
+    def reads_template(self) -> bool:
+        return not self.node.CTX_INIT
+
     def hand_written_texts(self) -> list[str]:
         if not self.node.CTX_INIT:
             return super().hand_written_texts()

@@ -21,6 +21,7 @@ COUNT = Rule(low=0)
 SHARE = Rule(low=0, high=1)
 OFF_OR_COUNT = Rule(low=-1)  # -1, and where Dassl says so 0: all, none or never
 RATE = Rule(low=0)
+PLACE = Rule(volatile=True)  # where something lies, or what is said: no number depends on it
 
 TRANSFORMS = (
     *("random_translation", "random_crop", "random_resized_crop", "random_flip", "center_crop"),
@@ -30,12 +31,12 @@ TRANSFORMS = (
 SAMPLERS = ("RandomSampler", "SequentialSampler", "RandomDomainSampler", "SeqDomainSampler", "RandomClassSampler")
 
 RULES: dict[str, Rule] = {
-    "VERSION": ANY,
-    "OUTPUT_DIR": ANY,
-    "RESUME": ANY,
+    "VERSION": PLACE,
+    "OUTPUT_DIR": PLACE,
+    "RESUME": PLACE,
     "SEED": Rule(high=2**32 - 1),  # NumPy takes no larger one; below 0: none
     "USE_CUDA": ANY,
-    "VERBOSE": ANY,
+    "VERBOSE": PLACE,
     # -- images
     "INPUT.SIZE": Rule(low=0, length=2),  # (0, 0): the backbone's
     "INPUT.INTERPOLATION": Rule(choices=("bilinear", "bicubic", "nearest")),
@@ -56,7 +57,7 @@ RULES: dict[str, Rule] = {
     "INPUT.GB_P": SHARE,
     "INPUT.GB_K": Rule(low=1, odd=True),
     # -- data
-    "DATASET.ROOT": ANY,
+    "DATASET.ROOT": PLACE,  # what is found there is compared, see craft.runs.identity
     "DATASET.NAME": ANY,  # the registry knows
     "DATASET.*_DOMAINS": Rule(each=str),
     "DATASET.NUM_LABELED": OFF_OR_COUNT,
@@ -71,15 +72,15 @@ RULES: dict[str, Rule] = {
     "DATASET.TEMPLATE": ANY,
     "DATASET.PATH": ANY,
     "DATASET.CLASSNAMES": ANY,
-    "DATASET.ALLOW_SUBSET": ANY,
+    "DATASET.ALLOW_SUBSET": PLACE,  # a permission
     "DATASET.BAD_IMAGES": Rule(choices=("error", "skip")),
-    "DATASET.CACHE_DIR": ANY,
+    "DATASET.CACHE_DIR": PLACE,
     "DATASET.UNLABELED": Rule(choices=("train", "release")),
     "DATASET.NUM_UNLABELED": OFF_OR_COUNT,
-    "DATALOADER.NUM_WORKERS": COUNT,
+    "DATALOADER.NUM_WORKERS": Rule(low=0, volatile=True),  # what is drawn for an image comes with its index
     "DATALOADER.K_TRANSFORMS": Rule(low=1),
     "DATALOADER.RETURN_IMG0": ANY,
-    "DATALOADER.IMAGE_CACHE_MB": COUNT,
+    "DATALOADER.IMAGE_CACHE_MB": Rule(low=0, volatile=True),
     "DATALOADER.*.SAMPLER": Rule(choices=SAMPLERS),
     "DATALOADER.*.BATCH_SIZE": Rule(low=1),
     "DATALOADER.*.N_DOMAIN": OFF_OR_COUNT,
@@ -115,8 +116,8 @@ RULES: dict[str, Rule] = {
     "OPTIM.WARMUP_*_LR": RATE,
     "OPTIM.WARMUP_RECOUNT": ANY,
     # -- training and testing
-    "TRAIN.CHECKPOINT_FREQ": OFF_OR_COUNT,
-    "TRAIN.PRINT_FREQ": Rule(low=1),
+    "TRAIN.CHECKPOINT_FREQ": Rule(low=-1, volatile=True),
+    "TRAIN.PRINT_FREQ": Rule(low=1, volatile=True),
     "TRAIN.COUNT_ITER": Rule(choices=("train_x", "train_u", "smaller_one")),
     "TEST.EVALUATOR": ANY,
     "TEST.PER_CLASS_RESULT": ANY,
@@ -124,7 +125,7 @@ RULES: dict[str, Rule] = {
     "TEST.NO_TEST": ANY,
     "TEST.SPLIT": Rule(choices=("test", "val")),
     "TEST.FINAL_MODEL": Rule(choices=("last_step", "best_val")),
-    "TEST.CACHE_FEATURES": ANY,
+    "TEST.CACHE_FEATURES": PLACE,
     "TEST.METRIC": ANY,  # the evaluator knows, once it has seen the data
     # -- trainers
     "TRAINER.NAME": ANY,  # the registry knows
@@ -207,6 +208,11 @@ def _together(flat: Mapping[str, Any]) -> Iterator[str]:
     if sgd and (not flat["OPTIM.MOMENTUM"] or flat["OPTIM.SGD_DAMPNING"]):
         yield "OPTIM.SGD_NESTEROV needs an OPTIM.MOMENTUM above 0 and OPTIM.SGD_DAMPNING 0"
     for key, value in flat.items():
+        if key.endswith(".CSC") and value and flat.get(key[:-3] + "CTX_INIT"):
+            yield (
+                f"{key} asks for a context a class, but {key[:-3]}CTX_INIT gives one in words for all of them; set "
+                'CTX_INIT "" or CSC False'
+            )
         head, found, tower = key.partition(".N_CTX_")
         depth = flat.get(f"{head}.PROMPT_DEPTH_{tower}", 1)
         if found and value == 0 and depth != 0:

@@ -26,7 +26,8 @@ class Rule:
     choices: the only texts. low, high: bounds that are allowed themselves; above, below: bounds that are not. Numbers
     are finite in any case. For a sequence all of these hold for each element; each: type of its elements, where an
     empty default does not tell; length: how many there are; rising: none is smaller than the one before. odd: not
-    even. absent: what a run made before the key existed effectively had, where that is not the default.
+    even. absent: what a run made before the key existed effectively had, where that is not the default. volatile: no
+    number depends on the key, so it is no part of what makes a run that run.
     """
 
     choices: tuple[str, ...] = ()
@@ -39,6 +40,7 @@ class Rule:
     rising: bool = False
     odd: bool = False
     absent: Any = None
+    volatile: bool = False
 
     def _element(self, like: Any) -> type | None:
         """Type of a sequence's elements; None where nobody says, or where they differ."""

@@ -72,6 +72,12 @@ class PromptLearner(nn.Module):
     compile_blocks = False
     #: texts depend on the image (CoCoOp): `text_prompts` is called with the image features
     text_per_image = False
+    #: keys of the structure's node that learned prompts are bound to, beyond the shapes of what is learned
+    bound_to: tuple[str, ...] = ("CTX_INIT", "CSC", "CLASS_TOKEN_POSITION")
+    #: each class has parameters of its own, in the order of the classes
+    class_specific = False
+    #: the structure's node ``cfg.TRAINER.<NODE>``; set where the structure is loaded
+    config_node = ""
 
     def __init__(self, backbone: Backbone, classnames: Sequence[str], node: CfgNode, template: str):
         super().__init__()
@@ -96,6 +102,10 @@ class PromptLearner(nn.Module):
     def end_epoch(self, epoch: int, epochs: int) -> None:
         """Called after epoch ``epoch`` (counted from 1) of ``epochs``."""
 
+    def reads_template(self) -> bool:
+        """Whether the data set's template enters training or evaluation; a structure that ignores it says False."""
+        return True
+
     def hand_written_texts(self) -> list[str]:
         """The text of each class when nothing is learned."""
         return [fill(self.template, name) for name in self.classnames]
@@ -111,6 +121,14 @@ class PromptLearner(nn.Module):
     def learns_vision(self) -> bool:
         """Whether gradients reach the image features."""
         return self.vision_prompts() is not None
+
+    def presumes(self) -> dict[str, Any]:
+        """Settings that learned prompts fit no other of: beside `bound_to`, the template where texts are frozen."""
+        keys = [key for key in self.bound_to if key in self.node]
+        found = {f"TRAINER.{self.config_node}.{key}": self.node[key] for key in keys}
+        if self.reads_template() and not self.learns_text:
+            found["DATASET.TEMPLATE"] = self.template
+        return found
 
     def encode_image(self, images: Tensor) -> Tensor:
         """(B, e) normalised float32; no graph where the image tower has no prompts."""

@@ -21,6 +21,7 @@ from craft.common.errors import UserError
 from craft.common.files import atomic_path, write_text
 
 FOLDER = "prompt_learner"
+TEMPLATE = "DATASET.TEMPLATE"
 STATE = "state.pth.tar"
 
 
@@ -56,6 +57,8 @@ def save_model(trainer, epoch: int, directory, is_best: bool = False, val_result
         "trainer": trainer.cfg.TRAINER.NAME,
         "backbone": {"name": trainer.cfg.MODEL.BACKBONE.NAME, "fingerprint": trainer.fingerprint},
         "classnames": list(trainer.model.classnames),
+        "dataset": _dataset(trainer),
+        "presumes": trainer.model.presumes(),
     }
     _write(path, state)
     write_text(folder / "checkpoint", f"{path.name}\n")
@@ -65,21 +68,54 @@ def save_model(trainer, epoch: int, directory, is_best: bool = False, val_result
     print(f"Checkpoint saved to {path}")
 
 
-def load_model(trainer, directory, epoch: int | None = None) -> None:
-    """Put learned prompts from ``directory`` into the trainer's model; see `PromptTrainer.load_model`."""
+def _dataset(trainer) -> list[str]:
+    """What the data are called: name, and the folder's, which tells one's own image folders apart."""
+    return [trainer.cfg.DATASET.NAME, Path(getattr(trainer.dm.dataset, "dataset_dir", "")).name]
+
+
+def load_model(trainer, directory, epoch: int | None = None) -> int | None:
+    """Put learned prompts from ``directory`` into the trainer's model; see `PromptTrainer.load_model`.
+
+    Returns the epoch that they are of; None where nothing was loaded, or a file of elsewhere does not say.
+    """
     if not directory:
         print("Note that load_model() is skipped as no pretrained model is given")
-        return
+        return None
     if not trainer.structure.trainable:
-        return
+        return None
     folder = Path(directory) / FOLDER
     path = folder / (f"model.pth.tar-{epoch}" if epoch else "model-best.pth.tar")
     if not path.is_file():
         have = sorted(file.name for file in folder.glob("model*")) if folder.is_dir() else []
         remedy = f"the folder has {', '.join(have)}: choose with --load-epoch" if have else "train first"
         raise UserError(f"no such checkpoint: {path}; {remedy}")
+    checkpoint = _read(path)
     epoch = load_weights(trainer.model, path, trainer.fingerprint, trainer.cfg.MODEL.BACKBONE.NAME)
+    _check_presumed(trainer.model, checkpoint, path, checkpoint.get("dataset") == _dataset(trainer))
     print(f'Loading weights to {FOLDER} from "{path}" (epoch = {epoch})')
+    return epoch
+
+
+def _check_presumed(model, checkpoint: dict, path: Path, same_data: bool) -> None:
+    """UserError where prompts would be read with other settings than they were learned for, which fits but means
+    another model. A file that does not say (of before, or of elsewhere) is believed.
+
+    Another data set has a template of its own; on the same one another template is another model.
+    """
+    then, now = checkpoint.get("presumes") or {}, model.presumes()
+    different = [
+        f"{key} {then[key]!r} there, {now[key]!r} now"
+        for key in then
+        if key in now and then[key] != now[key] and (same_data or key != TEMPLATE)
+    ]
+    classnames = checkpoint.get("classnames")
+    if model.class_specific and classnames is not None and list(classnames) != list(model.classnames):
+        different.append("a context a class, learned for other classes")
+    if different:
+        raise UserError(
+            f"{path} was learned with other settings: {'; '.join(different)}; evaluate it with those that it was "
+            "learned with"
+        )
 
 
 def last_epoch(directory) -> int | None:
@@ -118,6 +154,11 @@ def load_weights(model, path, fingerprint: str, backbone: str) -> int | None:
         raise UserError(
             f"{path} does not fit this trainer and its settings: {'; '.join(wrong[:3])}; use the trainer, "
             "configuration and classes that it was learned with"
+        )
+    broken = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"{path}: {broken[0]} is not finite; that training went wrong: train again with a lower OPTIM.LR"
         )
     model.load_state_dict(state)
     return checkpoint.get("epoch")
@@ -170,6 +211,11 @@ def restore(trainer, directory) -> int:
         ) from error
     trainer.scaler.load_state_dict(state["scaler"])
     epoch = state["epoch"]
+    if epoch > trainer.max_epoch:
+        raise UserError(
+            f"{path} has {epoch} epochs behind it, OPTIM.MAX_EPOCH is {trainer.max_epoch}; resume it with its own "
+            "settings, or train anew without --resume"
+        )
     # A warm-up scheduler's own state is not plain data in upstream Dassl; stepping it again gives the same.
     rates = [group["lr"] for group in trainer.optim.param_groups]
     with warnings.catch_warnings():

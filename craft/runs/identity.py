@@ -1,7 +1,7 @@
-"""What makes a run the run it is: its resolved configuration, the code that runs it, and the images it reads.
+"""What makes a run the run it is: its resolved configuration, the code that runs it, its weights, and its data.
 
 Two runs with equal identity give equal numbers on one machine. Settings that cannot change a number (where files lie,
-how often a line is printed) are no part of it.
+how often a line is printed, how many workers read) are no part of it: their rows in `craft.config.keys` say so.
 """
 
 from __future__ import annotations
@@ -11,27 +11,22 @@ import hashlib
 import os
 import platform
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import craft
 from craft.common import places
-from craft.common.files import digest_file, digest_json
+from craft.common.files import digest_file, digest_json, read_json
+from craft.config.keys import rule_of
 
 #: what a number can depend on; yaml files are part of the resolved configuration
 CODE = ("craft", "anchors", "bundled", "datasets", "trainers")
-#: keys without influence on any number; the content of the data is compared through the split's digest
-VOLATILE = {
-    "OUTPUT_DIR",
-    "RESUME",
-    "VERBOSE",
-    "DATASET.ROOT",
-    "DATASET.CACHE_DIR",
-    "DATALOADER.IMAGE_CACHE_MB",
-    "TRAIN.PRINT_FREQ",
-    "TRAIN.CHECKPOINT_FREQ",
-}
+#: paths whose content counts: of the data, as `split_record` sees it, and of weight files, as `weight_files` does
+DATA_PATHS = ("DATASET.PATH", "DATASET.CLASSNAMES")
+WEIGHT_PATHS = ("MODEL.BACKBONE.NAME", "MODEL.INIT_WEIGHTS")
+PARTS = {"train": "train_x", "unlabelled": "train_u", "val": "val", "test": "test"}
 PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "scikit-learn", "scipy", "Pillow", "safetensors", "yacs")
 
 
@@ -51,7 +46,7 @@ def flatten(node: dict, prefix: str = "") -> dict[str, Any]:
 
 def settled(cfg: dict) -> dict[str, Any]:
     """The flat configuration without the keys that change no number."""
-    return {key: value for key, value in flatten(cfg).items() if key not in VOLATILE}
+    return {key: value for key, value in flatten(cfg).items() if not rule_of(key).volatile}
 
 
 def config_digest(cfg: dict) -> str:
@@ -69,7 +64,7 @@ def differences(
     """
     usual = defaults | (absent or {})
     lines = []
-    for key in sorted({*then, *now} - VOLATILE):
+    for key in sorted(key for key in {*then, *now} if not rule_of(key).volatile):
         fallback = usual.get(key, then.get(key, now.get(key)))
         old, new = then.get(key, fallback), now.get(key, fallback)
         if old != new:
@@ -134,23 +129,97 @@ def versions() -> dict[str, str]:
 
 
 def split_record(dataset, root: str) -> dict[str, Any]:
-    """``{"digest": …, "train": n, "unlabelled": n, "val": n, "test": n}`` of a Dassl data set.
+    """What a run's numbers depend on of a Dassl data set, and its sizes: cheap enough to be had again for comparison.
 
-    The digest covers, for every part in order, each image's path below the data set's folder, label and domain.
+    train, unlabelled, val, test: images. classes: how many. digest: of every part in order, each image's path below the
+    data set's folder, label and domain. parts: the same for each part alone (its few-shot list), with groups.
+    classnames: of the names in the order of their labels. files: for each part, of the sizes of its image files.
+    subset: ``{"test": [719, 1797]}``, what was found and what the published set has, where they differ; empty for the
+    whole set, None where no published size is known.
+
+    Noticed therefore are other images, labels, domains, groups, names, another order or draw, and an image that was
+    replaced by one of another size in bytes. Not noticed is a replacement of the very same size: no image is read. The
+    same content below another root is the same.
     """
     base = getattr(dataset, "dataset_dir", "") or root
-    parts = {"train": "train_x", "unlabelled": "train_u", "val": "val", "test": "test"}
-    listed = {}
-    for name, attribute in parts.items():
+    listed, parts, files = {}, {}, {}
+    for name, attribute in PARTS.items():
         items = getattr(dataset, attribute, None) or []
         listed[name] = [
             [os.path.relpath(item.impath, base) if base else item.impath, item.label, item.domain] for item in items
         ]
-    return {"digest": digest_json(listed)[:16]} | {name: len(items) for name, items in listed.items()}
+        groups = [getattr(item, "group", None) for item in items]
+        parts[name] = digest_json([[*one, group] for one, group in zip(listed[name], groups)])[:16]
+        # Generated images are known by their recipe: another Pillow writes the same pixels in other bytes.
+        files[name] = digest_json(getattr(dataset, "recipe", None) or _sizes([item.impath for item in items]))[:16]
+    return {
+        "digest": digest_json(listed)[:16],
+        **{name: len(items) for name, items in listed.items()},
+        "classes": len(dataset.classnames),
+        "classnames": digest_json(list(dataset.classnames))[:16],
+        "parts": parts,
+        "files": files,
+        "subset": getattr(dataset, "subset", None),
+    }
 
 
-def model_record(model_dir: str, epoch: int | None) -> dict[str, str] | None:
-    """Path and digest of the checkpoint that an evaluation reads; None where there is none (zero-shot).
+def _sizes(paths: list[str]) -> list[int]:
+    """Bytes of every file; -1 for one that is not there, which DATASET.BAD_IMAGES may allow."""
+
+    def size(path: str) -> int:
+        try:
+            return os.stat(path).st_size
+        except OSError:
+            return -1
+
+    with ThreadPoolExecutor(8) as pool:  # on a network's disk this is nothing but waiting
+        return list(pool.map(size, paths))
+
+
+def data_differences(then: dict[str, Any], now: dict[str, Any], parts: tuple[str, ...] = tuple(PARTS)) -> list[str]:
+    """``["test 719 there, 720 now", …]`` between two `split_record` in the parts that count.
+
+    Records from before a digest existed are compared by what they have.
+    """
+    lines = [
+        f"{name} {then[name]} there, {now[name]} now"
+        for name in (*parts, "classes")
+        if name in then and then[name] != now.get(name)
+    ]
+    if "classnames" in then and then["classnames"] != now["classnames"] and then.get("classes") == now["classes"]:
+        lines.append("other class names, or another order of them")
+    if "parts" not in then:
+        changed = then.get("digest") != now["digest"]
+        return lines or (["other images, labels or domains"] if changed else [])
+    for name in parts:
+        if then.get(name) == now[name] and then["parts"].get(name) != now["parts"][name]:
+            lines.append(f"{name}: as many images, but other ones, or other labels, domains or groups")
+        elif then["parts"].get(name) == now["parts"][name] and then["files"].get(name) != now["files"][name]:
+            lines.append(f"{name}: image files were replaced (their sizes differ)")
+    return lines
+
+
+def weight_files(cfg: dict) -> dict[str, str]:
+    """Key -> digest of the file that it names, for the backbone and the initial prompts where these are files."""
+    flat = flatten(cfg)
+    named = {key: str(flat[key]) for key in WEIGHT_PATHS if flat.get(key)}
+    return {key: _digest_unless_changed(path, _stamp(path)) for key, path in named.items() if os.path.isfile(path)}
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=32)
+def _digest_unless_changed(path: str, stamp: tuple[int, int]) -> str:
+    """Weights are hundreds of megabytes, and a sweep asks for each of its runs."""
+    return digest_file(path)[:16]
+
+
+def model_record(model_dir: str, epoch: int | None) -> dict[str, Any] | None:
+    """Path and digest of the checkpoint that an evaluation reads, and what it was trained as, as its run's record says;
+    None where there is none (zero-shot).
 
     epoch: None stands for ``model-best.pth.tar``.
     """
@@ -160,4 +229,22 @@ def model_record(model_dir: str, epoch: int | None) -> dict[str, str] | None:
     files = sorted(Path(model_dir).glob(f"*/{name}"))
     if not files:
         return None
-    return {"path": str(files[0]), "digest": digest_json([digest_file(file) for file in files])[:16]}
+    digest = digest_json([digest_file(file) for file in files])[:16]
+    return {"path": str(files[0]), "digest": digest, "trained": _trained(Path(model_dir) / "run.json")}
+
+
+def _trained(record: Path) -> dict[str, Any] | None:
+    """What a training run's record says of it; None where it has none."""
+    found = read_json(record) if record.is_file() else {}
+    if not isinstance(found, dict) or "config" not in found:
+        return None
+    config = found["config"]
+    return {
+        "trainer": config["TRAINER"]["NAME"],
+        "dataset": config["DATASET"]["NAME"],
+        "subsample": config["DATASET"].get("SUBSAMPLE_CLASSES", "all"),
+        "shots": config["DATASET"]["NUM_SHOTS"],
+        "seed": config["SEED"],
+        "config": config_digest(config),
+        "data": (found.get("split") or {}).get("digest"),
+    }

@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
 from craft.common.memory import peak
 from craft.runs import identity
+from craft.runs.matching import differences, listed, parts_that_count
 
 try:
     import fcntl
@@ -64,8 +65,11 @@ def read(folder: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def state_of(folder: str | os.PathLike) -> State:
-    """The state of the run in ``folder``."""
-    found = read(folder)
+    """The state of the run in ``folder``; failed where its record is damaged."""
+    try:
+        found = read(folder)
+    except UserError as error:
+        return State("failed", error=str(error))
     if found is None:
         return State("running" if locked(folder) else "not started")
     name = found["state"]
@@ -146,6 +150,14 @@ def _lock(folder: Path) -> Iterator[None]:
 # -- running ----------------------------------------------------------------------------------------------------------
 
 
+#: what a command line can do about a folder that holds another run
+REMEDY = "Choose another --output-dir, or replace that run with --force"
+
+
+class OtherRun(UserError):
+    """A folder holds a run that is not the one asked for."""
+
+
 def what_to_do(
     folder: Path,
     config: dict,
@@ -154,34 +166,59 @@ def what_to_do(
     model: dict | None = None,
     force: bool = False,
     absent: dict[str, Any] | None = None,
+    data: Callable[[], dict[str, Any]] | None = None,
+    remedy: str = REMEDY,
 ) -> str:
     """``new``, ``resume`` or ``done`` for a run with this nested ``config`` in ``folder``.
 
-    defaults, absent: what keys count as that the folder's record does not know, see `identity.differences`.
-    UserError where the folder holds the results or finished epochs of a run with other settings.
+    defaults, absent: what keys count as that the folder's record does not know, see `identity.differences`. data: gives
+    `identity.split_record` of the data as they are now; only asked where the folder holds a done run, which is done
+    for these data or not at all. OtherRun where the folder holds the results or finished epochs of a run with other
+    settings, weights or data; its message ends with ``remedy``.
     """
     found = read(folder)
     if found is None or force or "config" not in found:
         return "new"
-    if found["state"] != "done" and not (folder / STATE).is_file():
+    done = found["state"] == "done"
+    if not done and not (folder / STATE).is_file():
         return "new"  # nothing there that could be lost
-    flat = [identity.flatten(each) for each in (found["config"], config, defaults)]
-    if mode == "evaluate":  # learned prompts are evaluated without Craft: its settings change no number
-        flat = [{key: each[key] for key in each if not key.startswith("TRAINER.CRAFT.")} for each in flat]
-    then, now, usual = flat
-    different = identity.differences(then, now, usual, absent)
-    if found.get("mode") != mode:
-        different.insert(0, f"it is a run to {found.get('mode')}, this is one to {mode}")
+    different = differences(found, config, defaults, mode, absent)
     if different:
-        more = f" (and {len(different) - 5} more)" if len(different) > 5 else ""
+        raise OtherRun(f"{folder} holds a run with other settings: {listed(different)}. {remedy}")
+    if not done:
+        return "resume" if mode == "train" else "new"
+    if mode == "evaluate" and (found["identity"].get("model") or {}).get("digest") != (model or {}).get("digest"):
+        return "new"
+    known = found.get("split")
+    if known and data is not None:
+        different = identity.data_differences(known, data(), parts_that_count(config, mode))
+        if different:
+            name = config["DATASET"]["NAME"]
+            raise OtherRun(f"{folder} holds a run on other data than {name} is now: {listed(different)}. {remedy}")
+    return "done"
+
+
+def begun_in(source: str | os.PathLike, config: dict, defaults: dict, absent: dict | None = None) -> dict | None:
+    """The data (`identity.split_record`) of the run in ``source``, whose state a run with this ``config`` goes on from.
+
+    None where no state is there. UserError where that run has other settings, or no record.
+    """
+    source = Path(source)
+    found = read(source)
+    if found is None or "config" not in found:
+        if (source / STATE).is_file():
+            raise UserError(
+                f"--resume {source}: it has {STATE} but no {RECORD} that says with which settings it was trained; put "
+                "its record beside it, or train anew without --resume"
+            )
+        return None
+    different = differences(found, config, defaults, "train", absent)
+    if different:
         raise UserError(
-            f"{folder} holds a run with other settings: {'; '.join(different[:5])}{more}. Choose another --output-dir, "
-            "or replace that run with --force"
+            f"--resume {source}: that run has other settings: {listed(different)}. Resume it with its own settings, "
+            "or train anew without --resume"
         )
-    if mode == "evaluate":
-        same = (found["identity"].get("model") or {}).get("digest") == (model or {}).get("digest")
-        return "done" if found["state"] == "done" and same else "new"
-    return "done" if found["state"] == "done" else "resume"
+    return found.get("split")
 
 
 def _clear(folder: Path) -> None:
@@ -204,6 +241,8 @@ class Session:
         self.folder, self.todo, self.record, self.force = folder, todo, record, force
         self.clock = time.monotonic()
         self.before = record["timing"]["seconds"]
+        #: the data of the epochs that were trained before, where the run goes on from such
+        self.begun_with: dict[str, Any] | None = record.get("split")
 
     @property
     def done(self) -> bool:
@@ -216,21 +255,30 @@ class Session:
         self.record["peak_memory_mb"] = _peak_memory()
         write_json(self.folder / RECORD, self.record)
 
-    def note(self, split: dict[str, Any], device, epochs: int, anchors: str | None = None) -> None:
+    def note(
+        self,
+        split: dict[str, Any],
+        device,
+        epochs: int,
+        anchors: str | None = None,
+        backbone: dict[str, str] | None = None,
+    ) -> None:
         """Take note of what was built: `identity.split_record` of the data, the device, how many epochs there will be,
-        and the cache key of the static anchors.
+        the cache key of the static anchors, and the backbone's name and fingerprint.
 
-        UserError where the run goes on with other images than it began with.
+        UserError where the run goes on with other images or class names than it began with.
         """
-        known = self.record.get("split")
-        if self.todo == "resume" and known and split and known["digest"] != split["digest"]:
-            changed = ", ".join(f"{part} {known[part]} there, {split[part]} now" for part in split if part != "digest")
-            raise UserError(
-                f"the images or labels of {self.record['config']['DATASET']['NAME']} are not those that {self.folder} "
-                f"was begun with ({changed}); restore them, or begin anew with --force"
-            )
-        self.record["identity"]["data"] = split.get("digest")
+        config = self.record["config"]
+        if self.begun_with and split:
+            changed = identity.data_differences(self.begun_with, split, parts_that_count(config, "train"))
+            if changed:
+                raise UserError(
+                    f"the data of {config['DATASET']['NAME']} are not those that {self.folder} was begun with: "
+                    f"{listed(changed)}; restore them, or begin anew with --force"
+                )
+        self.record["identity"] |= {"data": split.get("digest"), "classnames": split.get("classnames")}
         self.update(
+            backbone=backbone,
             split=split,
             device=_device(device),
             anchors=anchors,
@@ -271,6 +319,7 @@ def session(
     force: bool = False,
     versions: dict[str, str] | None = None,
     absent: dict[str, Any] | None = None,
+    data: Callable[[], dict[str, Any]] | None = None,
 ) -> Iterator[Session]:
     """Guard one run in ``config["OUTPUT_DIR"]``.
 
@@ -279,6 +328,7 @@ def session(
         command: for the record. mode: ``train`` or ``evaluate``. model: `identity.model_record` of an evaluation.
         force: replace whatever run the folder holds. versions: of what is used beside `identity.versions`.
         absent: flat, in place of defaults for keys that were not without effect before they existed.
+        data: `identity.split_record` of the data as they are now, when it is asked for; see `what_to_do`.
 
     The run is ``started`` before the block, ``done`` after it, ``failed`` with its error's last line where the block
     raises; an interrupt leaves it ``started``, as a kill does. UserError where another process works in the folder or
@@ -286,7 +336,7 @@ def session(
     """
     folder = Path(config["OUTPUT_DIR"])
     with _lock(folder):
-        todo = what_to_do(folder, config, defaults, mode, model, force, absent)
+        todo = what_to_do(folder, config, defaults, mode, model, force, absent, data)
         previous = read(folder) or {}
         code = identity.code_digest()
         if todo == "done":
@@ -299,7 +349,14 @@ def session(
             "epochs": 0,
             "error": None,
             "command": shlex.join(command),
-            "identity": {"config": identity.config_digest(config), "code": code, "data": None, "model": model},
+            "identity": {
+                "config": identity.config_digest(config),
+                "code": code,
+                "data": None,
+                "classnames": None,
+                "weights": identity.weight_files(config),
+                "model": model,
+            },
             "versions": identity.versions() | (versions or {}),
             "timing": {"started": _now(), "finished": None, "seconds": 0.0, "sessions": []},
             "config": config,

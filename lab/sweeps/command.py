@@ -19,6 +19,7 @@ from craft.common.errors import UserError, entry_point
 from craft.lab.sweeps.catalogue import PROTOCOLS, protocol_named
 from craft.lab.sweeps.executors import EXECUTORS, executor_named
 from craft.lab.sweeps.plan import Run, Sweep, numbers, plan, split_words
+from craft.lab.sweeps.runner import Check
 from craft.runs import identity, record
 
 KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)+")
@@ -122,7 +123,7 @@ def grid(runs: list[Run]) -> list[str]:
     """A line a row of runs, a column a seed, and below it the reasons of failures."""
     seeds = sorted({run.seed for run in runs})
     rows: dict[str, dict[int, str]] = {}
-    reasons, code = [], identity.code_digest()
+    reasons, code, check = [], identity.code_digest(), Check()
     for run in runs:
         state = record.state_of(run.folder)
         short = {"not started": "-", "failed": "FAILED"}.get(state.name, state.name)
@@ -130,6 +131,10 @@ def grid(runs: list[Run]) -> list[str]:
             short = f"{state.name} {state.epoch}/{state.epochs}"
         if state.name == "done" and (record.read(run.folder).get("identity") or {}).get("code") != code:
             short = "done*"
+        if state.name in ("done", "interrupted"):
+            refused, why = check.refusal(run)
+            short = refused or short
+            reasons += [f"{refused} {run.name}: {why}"] if refused else []
         rows.setdefault(run.name.rpartition("/")[0], {})[run.seed] = short
         if state.name == "failed":
             reasons.append(f"FAILED {run.name}: {state.error} (log: {record.log_of(run.folder) or 'none'})")

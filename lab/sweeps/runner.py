@@ -6,6 +6,7 @@ one leaves the others alone, and only what needs it is left out.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from craft.lab.sweeps.executors import Ended, Executor, Job
 from craft.lab.sweeps.plan import Run
 from craft.runs import identity, record
 
+REMEDY = "Choose another --output, or replace it with --rerun all, narrowed to it by --datasets, --trainers and --seeds"
 PAUSE = 0.05  # seconds between two looks at what runs
 
 
@@ -31,28 +33,43 @@ class Outcome:
 
 
 class Check:
-    """Compares a planned run with what its folder holds. Resolving configurations needs torch; it is loaded once."""
+    """Compares a planned run with what its folder holds, settings and data. Resolving configurations needs torch; it is
+    loaded once, and so is each data set."""
 
     def __init__(self) -> None:
-        self.defaults = None
+        self.defaults = self.data = None
 
     def __call__(self, run: Run, code: bool = False) -> str:
-        """``new``, ``resume`` or ``done``; UserError for a run with other settings. code: done by other code is new."""
+        """``new``, ``resume`` or ``done``; `record.OtherRun` for a run with other settings or data, UserError for data
+        that cannot be compared. code: done by other code is new."""
         if not (run.folder / record.RECORD).is_file():
             return "new"
         from craft.config.commandline import parser
         from craft.trainers import launch
+        from craft.trainers.data_identity import KnownData
         from craft.trainers.settings import absent_values, get_cfg, setup_cfg
 
         options = parser("").parse_args(list(run.arguments))
         cfg = setup_cfg(options)
         if self.defaults is None:
-            self.defaults = get_cfg()
+            self.defaults, self.data = get_cfg(), KnownData()
         mode, model = launch.mode_and_model(cfg, options)
-        todo = record.what_to_do(run.folder, cfg, self.defaults, mode, model, absent=absent_values(cfg))
+        absent, data = absent_values(cfg), functools.partial(self.data, cfg)
+        todo = record.what_to_do(run.folder, cfg, self.defaults, mode, model, absent=absent, data=data, remedy=REMEDY)
         if todo == "done" and code and record.read(run.folder)["identity"]["code"] != identity.code_digest():
             return "new"
         return todo
+
+    def refusal(self, run: Run) -> tuple[str, str]:
+        """What `run` would not keep or go on with, for a grid: ``OTHER``, or ``done?`` for data that cannot be read
+        here, and why; empty words for a run that is what was asked for, or that has nothing to lose."""
+        try:
+            self(run)
+        except record.OtherRun as error:
+            return "OTHER", str(error)
+        except UserError as error:
+            return "done?", f"cannot be compared: {error}"
+        return "", ""
 
 
 @dataclass

@@ -42,6 +42,9 @@ class CraftTrainer(PromptTrainer):
             self.anchors, self.anchor_labels = found.features.to(self.device), found.labels.to(self.device)
             self.log.about["anchors"] = found.key
 
+    def reads_template(self) -> bool:
+        return super().reads_template() or self.cfg.TRAINER.CRAFT.BATCH_TEXT == "template"
+
     def build_model(self) -> None:
         super().build_model()
         node = self.cfg.TRAINER.CRAFT

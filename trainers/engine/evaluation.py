@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from craft.clip.features import digest_images, frozen_features
 from craft.common import tensor_cache
+from craft.common.errors import UserError
 from craft.datasets.images import images_of
 from craft.datasets.loading import batch_size_of
 from craft.prompts.learner import PromptLearner
@@ -55,8 +56,15 @@ class Evaluation:
         self.evaluator.reset()
         by_group = isinstance(self.evaluator, GroupClassification)
         groups = groups_of(images_of(loader).data_source) if by_group else None
+        sound = torch.ones((), dtype=torch.bool, device=self.device)
         for logits, labels, index in self.predictions(split):
+            sound &= logits.isfinite().all()
             self.evaluator.process(logits, labels, *((groups[index],) if groups is not None else ()))
+        if not sound:
+            raise UserError(
+                f"logits of the {split} images are not finite: no accuracy can be told; set PREC to fp32, or train "
+                "again with a lower OPTIM.LR"
+            )
         return dict(self.evaluator.evaluate())
 
     def logits(self, images: Tensor) -> Tensor:

@@ -172,3 +172,8 @@ def check_selection(cfg, dataset) -> None:
         raise UserError(
             f"TEST.FINAL_MODEL best_val needs validation images, and {cfg.DATASET.NAME} has none; use last_step"
         )
+    if {item.impath for item in dataset.val} <= {item.impath for item in dataset.test}:
+        raise UserError(
+            f"TEST.FINAL_MODEL best_val would select on the test images: the validation images of {cfg.DATASET.NAME} "
+            "are among them; use last_step, or set images apart for validation"
+        )

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from craft.common.errors import UserError
+
 
 class EpochHooks:
     """Mix-in in front of a Dassl trainer: each of `epoch_hooks` is called with the number of epochs done so far.
 
-    They are called behind the trainer's own ``after_epoch``, when checkpoint and state of the epoch are on disk.
+    They are called behind the trainer's own ``after_epoch``, when checkpoint and state of the epoch are on disk. Before
+    it, what was learned is looked at: a UserError where it is not finite, so that nothing of the epoch is kept.
     """
 
     epoch: int
     epoch_hooks: tuple[Callable[[int], None], ...] = ()
 
     def after_epoch(self) -> None:
+        check_finite(self)
         super().after_epoch()  # type: ignore[misc]  # of the trainer that stands behind it
         for hook in self.epoch_hooks:
             hook(self.epoch + 1)
+
+
+def check_finite(trainer) -> None:
+    """UserError where a learned parameter of a Dassl trainer is not a finite number."""
+    for model in trainer.get_model_names():
+        for name, value in trainer._models[model].named_parameters():
+            if value.requires_grad and not value.isfinite().all():
+                raise UserError(
+                    f"{name} is not finite after epoch {trainer.epoch + 1}; lower OPTIM.LR, or set PREC to amp_bf16 or "
+                    "fp32. Nothing of this epoch is kept"
+                )
 
 
 def with_hooks(trainer: type) -> type:

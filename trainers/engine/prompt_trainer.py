@@ -39,6 +39,9 @@ class PromptTrainer(TrainerX):
 
     structure: Structure
     best_result: float
+    #: which epoch the last results without a split's name are of, and why: {"epoch": n, "by": "last" | "best_val" |
+    #: "asked"}; None where nothing is learned or tested
+    evaluated: dict[str, Any] | None = None
     optim: Any  # Dassl builds what OPTIM.NAME says; None where nothing is learned
     #: whether a step reads an unlabelled batch beside the labelled one
     uses_unlabelled = False
@@ -100,6 +103,8 @@ class PromptTrainer(TrainerX):
         count = sum(p.numel() for p in self.model.parameters())
         print(f"{type(self).__name__}: {count:,} learnable parameters, {len(classnames)} classes")
         self.log.about["parameters"] = count
+        if cfg.DATASET.TEMPLATE and not self.reads_template():
+            print(f"DATASET.TEMPLATE is not read by {type(self).__name__}: the words around a class name are learned")
         optimised = self.structure.trainable
         if optimised and not count:
             raise UserError(f"{self.structure.name} has nothing to learn with these settings")
@@ -108,6 +113,10 @@ class PromptTrainer(TrainerX):
         self.optim = build_optimizer(self.model, cfg.OPTIM) if optimised else None
         self.sched = build_lr_scheduler(self.optim, cfg.OPTIM) if optimised else None
         self.register_model(MODEL, self.model, self.optim, self.sched)
+
+    def reads_template(self) -> bool:
+        """Whether the data set's template changes anything."""
+        return self.model.reads_template()
 
     def prepare(self, backbone) -> None:
         """Hook: what must be computed with the float32 backbone, before it is rounded and the learner is built."""
@@ -245,6 +254,8 @@ class PromptTrainer(TrainerX):
         Returns the metric that selects models: TEST.METRIC of the evaluator's results.
         """
         self.set_model_mode("eval")
+        if split is None and self.evaluated is None and self.structure.trainable:
+            self.evaluated = {"epoch": self.max_epoch, "by": "last"}
         split = self.evaluation.split(split or self.cfg.TEST.SPLIT)
         print(f"Evaluate on the *{split}* set")
         results = self.evaluation.run(split)
@@ -267,6 +278,7 @@ class PromptTrainer(TrainerX):
             "seed": cfg.SEED,
             "backbone": {"name": cfg.MODEL.BACKBONE.NAME, "fingerprint": self.fingerprint},
             "classes": self.num_classes,
+            "evaluated": self.evaluated,
         }
         self.log.write(f"{self.output_dir}/metrics.json", facts)
 
@@ -278,7 +290,10 @@ class PromptTrainer(TrainerX):
     def load_model(self, directory, epoch=None) -> None:
         """Load ``<directory>/prompt_learner/model.pth.tar-<epoch>``, or ``model-best.pth.tar`` where no epoch is
         given; UserError where it is missing, damaged, or learned on another backbone."""
-        checkpoints.load_model(self, directory, epoch)
+        found = checkpoints.load_model(self, directory, epoch)
+        if directory and self.structure.trainable:
+            by = "last" if epoch == checkpoints.last_epoch(directory) else "asked"
+            self.evaluated = {"epoch": found, "by": by if epoch else "best_val"}
 
 
 def _cycle(loader):

@@ -64,8 +64,10 @@ def load(result: Result):
         from craft.runs.checkpoints import last_epoch
 
         with contextlib.redirect_stdout(io.StringIO()):
-            best = cfg.TEST.FINAL_MODEL == "best_val"
-            trainer.load_model(str(folder), None if best else last_epoch(folder))
+            # Records from before they told the epoch go by the configuration.
+            by = "best_val" if cfg.TEST.FINAL_MODEL == "best_val" else "last"
+            of = result.record.get("evaluated") or {"epoch": last_epoch(folder), "by": by}
+            trainer.load_model(str(folder), None if of["by"] == "best_val" else of["epoch"])
     return trainer
 
 

@@ -1,0 +1,46 @@
+"""`status` and `run` of a sweep say the same of what is there."""
+
+import json
+
+import pytest
+
+from craft.lab.sweeps import command
+from craft.runs import record
+from tests.runs import QUICK
+
+WORDS = ["few_shot", "--trainers", "ZeroshotCLIP", "--datasets", "digits", "--seeds", "1", "--shots", "1"]
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch, capfd):
+    def go(action, *more):
+        status = command.main([action, *WORDS, "--output", str(tmp_path), *more, *map(str, QUICK[2:])])
+        return status, "".join(capfd.readouterr())
+
+    return go
+
+
+def test_status_says_what_run_will_refuse_and_how_to_go_on(sweep, tmp_path):
+    assert sweep("run")[0] == 0
+    (place,) = tmp_path.rglob(record.RECORD)
+    assert "done" in sweep("status")[1] and "1 done before" in sweep("run")[1]
+    found = json.loads(place.read_text())
+    for changed, said in (
+        (found | {"split": found["split"] | {"test": 1}}, "test 1 there, 719 now"),
+        (found | {"config": found["config"] | {"SEED": 5}}, "SEED: 5 there, 1 now"),
+    ):
+        place.write_text(json.dumps(changed))
+        shown, (failed, refused) = sweep("status")[1], sweep("run")
+        assert failed == 1 and "OTHER" in shown
+        for text in (shown, refused):
+            assert said in text and "--rerun all" in text and "--force" not in text
+    assert sweep("run", "--rerun", "all")[0] == 0
+    assert "OTHER" not in sweep("status")[1]
+
+
+def test_a_damaged_record_does_not_hide_the_others(sweep, tmp_path):
+    assert sweep("run")[0] == 0
+    (place,) = tmp_path.rglob(record.RECORD)
+    place.write_text('{"state": "do')
+    status, shown = sweep("status")
+    assert status == 0 and "FAILED" in shown and record.RECORD in shown
