@@ -8,16 +8,20 @@ from pathlib import Path
 
 from craft.common.errors import UserError, unknown
 from craft.common.places import command, configs
+from craft.datasets.labels import as_folder
+from craft.datasets.targets import target_domains
 from craft.lab.sweeps.catalogue import EMBEDDED
 from craft.lab.sweeps.protocol import Phase, Protocol
 from craft.trainers.structures import known_structure
 
+ALL = "all"  # as a target: each domain of the data set in turn
+
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the command line asks for; empty means the protocol's own. datasets: names of configs/datasets, or
-    ``name:target`` for one target domain. config: name of a trainer's yaml. source: the data set of source phases.
-    options: trailing KEY VALUE pairs."""
+    """What the command line asks for; empty means the protocol's own. datasets: names of configs/datasets,
+    ``name:target`` for one target domain, or ``name:all`` for each of them in turn. config: name of a trainer's yaml.
+    source: the data set of source phases. options: trailing KEY VALUE pairs."""
 
     trainers: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
@@ -73,7 +77,7 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     trainers = sweep.trainers or protocol.trainers
     if protocol.hosts_only:
         trainers = tuple(dict.fromkeys(known_structure(name).name for name in trainers))
-    datasets = sweep.datasets or protocol.datasets
+    datasets = targets(protocol, sweep)
     runs: dict[Path, Run] = {}
     for seed in sweep.seeds:
         for shots in sweep.shots or protocol.shots:
@@ -87,13 +91,28 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     return sorted(runs.values(), key=lambda run: (run.seed, order.get(run.needs, order[run.folder]), order[run.folder]))
 
 
+def targets(protocol: Protocol, sweep: Sweep) -> tuple[str, ...]:
+    """The data sets of a sweep, each that stands for all its target domains replaced by ``name:target`` for each."""
+    found: list[str] = []
+    for dataset in sweep.datasets or protocol.datasets:
+        name, _, target = dataset.partition(":")
+        if target == ALL or (protocol.each_domain and not target):
+            domains = target_domains(_dataset_file(name), sweep.root, sweep.options)
+            found += [f"{name}:{domain}" for domain in domains]
+        else:
+            found.append(dataset)
+    return tuple(dict.fromkeys(found))
+
+
 def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: int, trainer: str, seed: int) -> Run:
     structure = known_structure(trainer)
     host = structure.name
     if phase.suffix is not None:
         trainer = host + phase.suffix
     name, _, target = dataset.partition(":")
-    _check_dataset(name)
+    _dataset_file(name)
+    if target == ALL:
+        raise UserError(f"{dataset}: a source is one data set; name one target domain of it")
     stem, label = Path(name).stem, _label(dataset)
     source = sweep.source or protocol.source
     # Prompts that were learned on the source keep its configuration wherever they are tested.
@@ -129,13 +148,15 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
 def _label(dataset: str) -> str:
     """``imagenet_ood-r`` of ``imagenet_ood:r``: a data set in the folders of its runs."""
     name, _, target = dataset.partition(":")
-    return f"{Path(name).stem}-{target}" if target else Path(name).stem
+    return f"{Path(name).stem}-{as_folder(target)}" if target else Path(name).stem
 
 
-def _check_dataset(name: str) -> None:
-    known = sorted(path.stem for path in (configs() / "datasets").glob("*.yaml"))
+def _dataset_file(name: str) -> Path:
+    """The yaml of a data set; UserError with the nearest names where there is none."""
+    known = {path.stem: path for path in sorted((configs() / "datasets").glob("*.yaml"))}
     if name not in known and not Path(name).is_file():
         raise unknown("data set", name, known)
+    return known.get(name, Path(name))
 
 
 def split_words(words: list[str] | None) -> tuple[str, ...]:
