@@ -21,7 +21,7 @@ ALL = "all"  # as a target: each domain of the data set in turn
 class Sweep:
     """What the command line asks for; empty means the protocol's own. datasets: names of configs/datasets,
     ``name:target`` for one target domain, or ``name:all`` for each of them in turn. config: name of a trainer's yaml.
-    source: the data set of source phases. options: trailing KEY VALUE pairs."""
+    source: the data set of source phases. options: trailing KEY VALUE pairs. imports: what each run imports."""
 
     trainers: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
@@ -34,6 +34,7 @@ class Sweep:
     backbone: str = ""
     source: str = ""
     options: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
         return Path(sweep.output, where, data, f"shots_{shots}", trainer, config, f"seed{seed}")
 
     folder = folder_of(phase.folder, label)
-    arguments = ["--root", sweep.root] if sweep.root else []
+    arguments = [word for name in sweep.imports for word in ("--import", name)]
+    arguments += ["--root", sweep.root] if sweep.root else []
     arguments += ["--seed", str(seed), "--trainer", trainer, "--dataset-config-file", name]
     if sweep.config or config != "demo":
         arguments += ["--config-file", sweep.config or config]
