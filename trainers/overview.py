@@ -30,7 +30,7 @@ def say_before(cfg: CfgNode, evaluate: bool) -> None:
     ):
         print(f"{what + ':':<10} {said}")
     write_text(Path(cfg.OUTPUT_DIR) / CONFIG, cfg.dump())
-    print(f"All keys are in {Path(cfg.OUTPUT_DIR) / CONFIG}; here those that concern {cfg.TRAINER.NAME}:")
+    print(f"All keys are in {Path(cfg.OUTPUT_DIR) / CONFIG}; here those that concern this trainer")
     print("** Config **")
     print(what_concerns(cfg))
 
