@@ -98,8 +98,9 @@ def targets(protocol: Protocol, sweep: Sweep) -> tuple[str, ...]:
     for dataset in sweep.datasets or protocol.datasets:
         name, _, target = dataset.partition(":")
         if target == ALL or (protocol.each_domain and not target):
-            domains = target_domains(_dataset_file(name), sweep.root, sweep.options)
-            found += [f"{name}:{domain}" for domain in domains]
+            _check_dataset(name)
+            file = Path(name) if Path(name).is_file() else configs() / "datasets" / f"{name}.yaml"
+            found += [f"{name}:{domain}" for domain in target_domains(file, sweep.root, sweep.options)]
         else:
             found.append(dataset)
     return tuple(dict.fromkeys(found))
@@ -111,7 +112,7 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
     if phase.suffix is not None:
         trainer = host + phase.suffix
     name, _, target = dataset.partition(":")
-    _dataset_file(name)
+    _check_dataset(name)
     if target == ALL:
         raise UserError(f"{dataset}: a source is one data set; name one target domain of it")
     stem, label = Path(name).stem, _label(dataset)
@@ -153,12 +154,10 @@ def _label(dataset: str) -> str:
     return f"{Path(name).stem}-{as_folder(target)}" if target else Path(name).stem
 
 
-def _dataset_file(name: str) -> Path:
-    """The yaml of a data set; UserError with the nearest names where there is none."""
-    known = {path.stem: path for path in sorted((configs() / "datasets").glob("*.yaml"))}
+def _check_dataset(name: str) -> None:
+    known = sorted(path.stem for path in (configs() / "datasets").glob("*.yaml"))
     if name not in known and not Path(name).is_file():
         raise unknown("data set", name, known)
-    return known.get(name, Path(name))
 
 
 def split_words(words: list[str] | None) -> tuple[str, ...]:
