@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Hashable
 
 from craft.common.errors import UserError
+from craft.datasets.labels import domains_label
 from craft.datasets.splits import Item, Split, grouped, seed_phrase
 
 
@@ -72,7 +73,10 @@ def drawn(dataset, split: Split, shots: int) -> Split:
     depends = {
         "dataset": name, "seed": cfg.SEED, "shots": shots, "per": per, "split": digest_items(*sources.values())
     }  # fmt: skip
-    relative = f"split_fewshot/shot_{shots}{'' if per == 'class' else '-' + per}-seed_{cfg.SEED}.json"
+    # Each choice of domains has a file of its own, or leaving out one after the other would draw all of them again.
+    label = domains_label(cfg.DATASET) if dataset.domains else ""
+    which = ("" if per == "class" else f"-{per}") + (f"-{label}" if label else "")
+    relative = f"split_fewshot/shot_{shots}{which}-seed_{cfg.SEED}.json"
 
     def accept(content: dict) -> dict[str, list[Item]]:
         differing = [field for field, value in depends.items() if content.get(field) != value]

@@ -96,6 +96,11 @@ class PromptDataset:
         raise UserError(f"{cls.__name__}: no folder {wanted}{hint}")
 
     @classmethod
+    def target_domains(cls, cfg) -> list[str]:
+        """The domains that a run can be tested on, in their order; no image is looked at for it."""
+        return list(cls.domains)
+
+    @classmethod
     def files_in(cls, folder: Path) -> tuple[DataFile, ...]:
         """``files``, or what stands for them in ``folder`` where a set comes in several forms."""
         return cls.files

@@ -98,6 +98,7 @@ def run(cfg, options, command: list[str], session=None) -> None:
     import torch
     from dassl.utils import set_random_seed, setup_logger
 
+    from craft.trainers import overview
     from craft.trainers.engine.variants import build
 
     if cfg.SEED >= 0:
@@ -106,9 +107,10 @@ def run(cfg, options, command: list[str], session=None) -> None:
     if torch.cuda.is_available() and cfg.USE_CUDA:
         torch.backends.cudnn.benchmark = True
     print("Command: " + " ".join(command))
-    print("** Config **")
-    print(cfg)
+    overview.say_before(cfg, options.eval_only)
     trainer = build(cfg, evaluate=options.eval_only)
+    if hasattr(trainer, "dm"):
+        overview.say_counts(trainer.dm.dataset)
     if session:
         take_note(session, trainer)
     if options.eval_only:

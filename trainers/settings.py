@@ -22,6 +22,7 @@ from craft.common.places import configs
 from craft.config import keys
 from craft.config.commandline import return_keys
 from craft.config.layers import find, merge, merge_options, read_yaml
+from craft.datasets.labels import domains_label
 from craft.trainers.structures import STRUCTURES, host_name, structure_of
 
 
@@ -118,7 +119,9 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
         own_size = (resolution(cfg.MODEL.BACKBONE.NAME),) * 2 if structure else get_cfg_default().INPUT.SIZE
         cfg.INPUT.SIZE = own_size
     if not cfg.OUTPUT_DIR or (options.output_dir == "" and cfg.OUTPUT_DIR == "./output"):
-        cfg.OUTPUT_DIR = f"output/{cfg.DATASET.NAME}/{cfg.TRAINER.NAME}/seed{cfg.SEED}"
+        domains = domains_label(cfg.DATASET)
+        data = cfg.DATASET.NAME + (f"-{domains}" if domains else "")
+        cfg.OUTPUT_DIR = f"output/{data}/{cfg.TRAINER.NAME}/seed{cfg.SEED}"
         if options.eval_only:  # beside the run that trained, never over it
             cfg.OUTPUT_DIR += "/evaluation"
     cfg.freeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 from pathlib import Path
@@ -30,6 +31,25 @@ def load(name: str) -> ModuleType:
             f"--import {name}: Python knows another module {path.stem} ({module.__file__}); rename the file"
         )
     return module
+
+
+def take(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Import what every ``--import`` of a command line names; returns these names, and the other words.
+
+    For commands whose own options offer what may be registered: it happens before their parser is made.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_option(first)
+    options, words = first.parse_known_args(argv)
+    for name in options.imports:
+        load(name)
+    return options.imports, words
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Give a parser ``--import``, which may be given several times."""
+    text = "a Python file or module to import first: it may register structures, terms, data sets or protocols"
+    parser.add_argument("--import", dest="imports", action="append", default=[], metavar="FILE.py", help=text)
 
 
 def _import(module: str, name: str) -> ModuleType:

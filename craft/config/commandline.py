@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
+from craft.common import imports
 from craft.common.errors import nearest
 
 
@@ -43,8 +44,7 @@ def parser(description: str, prog: str = "craft train", default_trainer: str = "
     add("--load-epoch", type=int, default=None, help="epoch to load for --eval-only (default: the last)")
     add("--no-train", action="store_true", help="build everything, do not train")
     add("--force", action="store_true", help="replace whatever run the output folder holds")
-    text = "a Python file or module to import first: it may register structures, terms and data sets of your own"
-    add("--import", dest="imports", action="append", default=[], metavar="FILE.py", help=text)
+    imports.add_option(out)
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="any configuration key, e.g. OPTIM.MAX_EPOCH 5")
     return out
 

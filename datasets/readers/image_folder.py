@@ -70,6 +70,13 @@ class ImageFolder(PromptDataset):
             raise UserError(f"{cls.__name__}: {place} does not exist; check --root and DATASET.PATH")
         return place
 
+    @classmethod
+    def target_domains(cls, cfg) -> list[str]:
+        place = cls.place(cfg)
+        if place.is_dir():
+            return domains_of_folders(place)
+        return sorted({one.domain for one in from_csv(place, cls.locate(cfg))} - {""})
+
     def read(self) -> Split:
         place = self.place(self.cfg)
         if not self.cfg.DATASET.CACHE_DIR:
@@ -140,6 +147,15 @@ def from_folders(folder: Path) -> list[Found]:
     for name, part in known.items():
         found += _classes_or_domains(folder / name, f"{name}/", lambda part=part, **place: Found(part=part, **place))
     return found
+
+
+def domains_of_folders(folder: Path) -> list[str]:
+    """The domains that `from_folders` will find, sorted; only the two upper levels are listed."""
+    top = listing.subfolders(folder)
+    parts = [name for name in top if name.lower() in PARTS]
+    if len(parts) > 1 and "train" in (PARTS[name.lower()] for name in parts):
+        return sorted({domain for part in parts for domain in domains_of_folders(folder / part)})
+    return [] if any(listing.image_names(folder / name) for name in top) else top
 
 
 def _classes_or_domains(folder: Path, prefix: str, make: Callable[..., Found]) -> list[Found]:

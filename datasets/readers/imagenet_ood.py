@@ -44,6 +44,10 @@ class ImageNetOOD(PromptDataset):
     def locate(cls, cfg) -> Path:
         return ImageNet.locate(cfg).parent
 
+    @classmethod
+    def target_domains(cls, cfg) -> list[str]:
+        return list(TARGETS)
+
     def read(self) -> Split:
         target_name = self.choose_target()
         cfg = self.cfg.clone()

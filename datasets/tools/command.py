@@ -18,7 +18,7 @@ import random
 import sys
 import tempfile
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from craft import datasets
 from craft.common.errors import UserError, entry_point
@@ -35,13 +35,25 @@ def full_name(name: str) -> str:
 
     Raises UserError with the nearest names where there is no such data set.
     """
-    yaml = {path.stem: path for path in (configs() / "datasets").glob("*.yaml")}
-    if name not in READERS and name in yaml:
-        from craft.config.layers import read_yaml
-
-        name = read_yaml(yaml[name]).get("DATASET", {}).get("NAME", name)
+    name = node_of(name).get("NAME", name)
     dataset_class(name)
     return name
+
+
+def node_of(name: str) -> dict[str, Any]:
+    """The DATASET node of the yaml called ``name``; empty for a reader's name."""
+    yaml = {path.stem: path for path in (configs() / "datasets").glob("*.yaml")}
+    if name in READERS or name not in yaml:
+        return {}
+    from craft.config.layers import read_yaml
+
+    return read_yaml(yaml[name]).get("DATASET", {})
+
+
+def with_yaml(name: str, options: list[str]) -> list[str]:
+    """``KEY VALUE`` pairs after those that the yaml called ``name`` stands for, e.g. PACS's DATASET.PATH."""
+    own = [(f"DATASET.{key}", str(value)) for key, value in node_of(name).items() if key != "NAME"]
+    return [word for pair in own for word in pair] + options
 
 
 def declares_files(reader: type) -> TypeGuard[type[PromptDataset]]:
@@ -115,13 +127,14 @@ def command_check(options: argparse.Namespace) -> int:
         raise UserError("say where the data sets are: --root DIR")
     from craft.datasets.tools import check
 
+    opts = with_yaml(options.name, options.opts)
     findings = []
     for name, reader in readers.items():
         found = check.check_files(name, reader, root, options.allow_subset) if declares_files(reader) else []
         # With a file missing the reader could only repeat what the table says already.
         if all(finding.good or finding.state != check.MISSING for finding in found):
             reading, dataset = check.check_reading(
-                name, lambda name=name: load(name, options.root, options.opts, options.allow_subset)
+                name, lambda name=name: load(name, options.root, opts, options.allow_subset)
             )
             found += reading
             if options.images and dataset is not None:
@@ -172,7 +185,7 @@ def command_show(options: argparse.Namespace) -> int:
     from craft.datasets.tools.show import contact_sheet
     from craft.datasets.tools.sizes import parts_of, sizes
 
-    dataset = load(name, options.root, options.opts, allow_subset=True)
+    dataset = load(name, options.root, with_yaml(options.name, options.opts), allow_subset=True)
     parts = parts_of(dataset)
     for kind, rows in sizes(dataset).items():
         print(text_table([kind, *parts], rows), end="\n\n")

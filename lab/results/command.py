@@ -15,6 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from craft.common import imports
 from craft.common.errors import entry_point
 from craft.common.files import write_text
 from craft.lab.results import render
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    imports.add_option(out)
     actions = out.add_subparsers(dest="action", required=True)
     for name, text in (
         ("table", "mean, deviation and differences over seeds"),
@@ -53,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
 
 @entry_point
 def main(argv: list[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+    _, words = imports.take(sys.argv[1:] if argv is None else argv)  # it may register protocols, which have tables
+    options = parser().parse_args(words)
     found = collect(options.folder)
     if options.action == "table":
         grids = build(found, options.protocol)

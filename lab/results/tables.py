@@ -77,13 +77,15 @@ def tables_of(protocol: Protocol, results: list[Result]) -> list[Grid]:
 
 
 def _of(result: Result, kind: str) -> Any:
+    if kind == "family":
+        return result.dataset.partition("-")[0]
     return host_name(result.trainer) if kind == "host" else getattr(result, kind)
 
 
 def _title(protocol: Protocol, key: Key, what: str = "") -> str:
     if not what:
         over = "source and targets" if any(phase.source for phase in protocol.phases) else "targets"
-        what = key.get("dataset", over)
+        what = key.get("dataset") or key.get("family") or over
         what = f"{key['host']} on {what}" if "host" in key else what
     shots = key.get("shots", 0)
     return f"{protocol.name}: {what}" + (f", {count_shots(shots)}" if shots else "")

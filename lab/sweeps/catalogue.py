@@ -21,6 +21,7 @@ BENCHMARKS = (
 )
 HOSTS = ("CoOp", "MaPLe", "PromptSRC")
 WITH_CRAFT = tuple(name + suffix for name in HOSTS for suffix in ("", "Craft"))
+WITH_OOD = tuple(name + suffix for name in HOSTS for suffix in ("", "Craft", "CraftOOD"))
 #: made on this machine, and of the demonstration backbone's size
 EMBEDDED = ("digits", "digits_shift", "digits_groups")
 
@@ -164,8 +165,26 @@ for _protocol in (
         "cross_dataset",
         (Phase("ood"),),
         ("imagenet_ood:v2", "imagenet_ood:sketch", "imagenet_ood:a", "imagenet_ood:r"),
-        tuple(name + suffix for name in HOSTS for suffix in ("", "Craft", "CraftOOD")),
+        WITH_OOD,
         table=Table(per=("shots",), columns="datasets", average=True, published="ood", claims="each"),
+    ),
+    Protocol(
+        "leave_one_out",
+        "train on all domains of a data set but one, test on that one; each in turn",
+        "cross_dataset",
+        (Phase("leave_one_out"),),
+        ("pacs", "vlcs", "office_home", "terra_incognita", "domain_net"),
+        ("ZeroshotCLIP", *WITH_OOD),
+        each_domain=True,
+        table=Table(
+            per=("shots", "family"),
+            columns="datasets",
+            average=True,
+            notes=(
+                "a column is the target domain, all others are the sources; shots are of a class over all sources; "
+                "tested on the target's test part, where published numbers may be of all its images",
+            ),
+        ),
     ),
     Protocol(
         "group_robustness",

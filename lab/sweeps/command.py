@@ -15,6 +15,7 @@ import argparse
 import re
 import sys
 
+from craft.common import imports
 from craft.common.errors import UserError, entry_point
 from craft.lab.sweeps.catalogue import PROTOCOLS, protocol_named
 from craft.lab.sweeps.executors import EXECUTORS, executor_named
@@ -36,7 +37,12 @@ def parser() -> argparse.ArgumentParser:
     add("action", choices=("list", "show", "run", "status"))
     add("protocol", nargs="?", help="base2new, few_shot, …; `list` shows them")
     add("--trainers", nargs="+", metavar="NAME", help="trainers; for the ablation their hosts")
-    add("--datasets", nargs="+", metavar="NAME", help="files of configs/datasets; imagenet_ood:r for one target domain")
+    add(
+        "--datasets",
+        nargs="+",
+        metavar="NAME",
+        help="files of configs/datasets; pacs:photo for one target domain, pacs:all for each",
+    )
     add("--seeds", nargs="+", metavar="N", default=["1-3"], help="seeds (default: 1 2 3)")
     add("--shots", nargs="+", metavar="K", help="images a class (default: the protocol's)")
     add("--phases", nargs="+", metavar="NAME", help="only these, e.g. train_base, test_new, or the ablation's mmd")
@@ -50,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     add("--cores", type=int, metavar="N", help="processor cores of a run (default: the executor's choice)")
     add("--gpus", type=float, metavar="N", help="GPUs of a run, or a share of one (default: the executor's choice)")
     add("--rerun", choices=("code", "all"), default="", help="repeat done runs: those of other code, or all")
+    imports.add_option(out)
     return out
 
 
@@ -58,7 +65,9 @@ def main(argv: list[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     # --seeds 1 2 OPTIM.LR 0.1: a list ends where the first configuration key begins.
     cut = next((number for number, word in enumerate(argv) if KEY.fullmatch(word)), len(argv))
-    options, pairs = parser().parse_args(argv[:cut]), argv[cut:]
+    # What is imported may register protocols, trainers, data sets and executors: before anything is looked up.
+    names, words = imports.take(argv[:cut])
+    options, pairs = parser().parse_args(words), argv[cut:]
     if len(pairs) % 2:
         raise UserError(f"trailing options come in pairs KEY VALUE; {pairs[-1]!r} has no partner")
     if options.action == "list":
@@ -88,6 +97,7 @@ def main(argv: list[str] | None = None) -> int:
             backbone=options.backbone,
             source=options.source,
             options=tuple(pairs),
+            imports=tuple(names),
         ),
     )
     if options.action == "show":
@@ -101,14 +111,16 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def carry_out(runs: list[Run], options) -> int:
+    from craft.lab.sweeps.progress import Lines
     from craft.lab.sweeps.runner import execute
 
     executor = executor_named(options.executor)(options.jobs)
 
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    outcomes = execute(runs, executor, options.rerun, say, options.cores, options.gpus)
+    lines = Lines(sys.stdout)
+    try:
+        outcomes = execute(runs, executor, options.rerun, lines.say, options.cores, options.gpus, lines)
+    finally:
+        lines.clear()
     count = {result: sum(o.result == result for o in outcomes) for result in ("done", "kept", "failed", "left out")}
     print(f"{count['done']} run, {count['kept']} done before, {count['failed']} failed, {count['left out']} left out")
     for outcome in outcomes:

@@ -8,16 +8,20 @@ from pathlib import Path
 
 from craft.common.errors import UserError, unknown
 from craft.common.places import command, configs
+from craft.datasets.labels import as_folder
+from craft.datasets.targets import target_domains
 from craft.lab.sweeps.catalogue import EMBEDDED
 from craft.lab.sweeps.protocol import Phase, Protocol
 from craft.trainers.structures import known_structure
 
+ALL = "all"  # as a target: each domain of the data set in turn
+
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the command line asks for; empty means the protocol's own. datasets: names of configs/datasets, or
-    ``name:target`` for one target domain. config: name of a trainer's yaml. source: the data set of source phases.
-    options: trailing KEY VALUE pairs."""
+    """What the command line asks for; empty means the protocol's own. datasets: names of configs/datasets,
+    ``name:target`` for one target domain, or ``name:all`` for each of them in turn. config: name of a trainer's yaml.
+    source: the data set of source phases. options: trailing KEY VALUE pairs. imports: what each run imports."""
 
     trainers: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
@@ -30,6 +34,7 @@ class Sweep:
     backbone: str = ""
     source: str = ""
     options: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     trainers = sweep.trainers or protocol.trainers
     if protocol.hosts_only:
         trainers = tuple(dict.fromkeys(known_structure(name).name for name in trainers))
-    datasets = sweep.datasets or protocol.datasets
+    datasets = targets(protocol, sweep)
     runs: dict[Path, Run] = {}
     for seed in sweep.seeds:
         for shots in sweep.shots or protocol.shots:
@@ -87,6 +92,20 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     return sorted(runs.values(), key=lambda run: (run.seed, order.get(run.needs, order[run.folder]), order[run.folder]))
 
 
+def targets(protocol: Protocol, sweep: Sweep) -> tuple[str, ...]:
+    """The data sets of a sweep, each that stands for all its target domains replaced by ``name:target`` for each."""
+    found: list[str] = []
+    for dataset in sweep.datasets or protocol.datasets:
+        name, _, target = dataset.partition(":")
+        if target == ALL or (protocol.each_domain and not target):
+            _check_dataset(name)
+            file = Path(name) if Path(name).is_file() else configs() / "datasets" / f"{name}.yaml"
+            found += [f"{name}:{domain}" for domain in target_domains(file, sweep.root, sweep.options)]
+        else:
+            found.append(dataset)
+    return tuple(dict.fromkeys(found))
+
+
 def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: int, trainer: str, seed: int) -> Run:
     structure = known_structure(trainer)
     host = structure.name
@@ -94,6 +113,8 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
         trainer = host + phase.suffix
     name, _, target = dataset.partition(":")
     _check_dataset(name)
+    if target == ALL:
+        raise UserError(f"{dataset}: a source is one data set; name one target domain of it")
     stem, label = Path(name).stem, _label(dataset)
     source = sweep.source or protocol.source
     # Prompts that were learned on the source keep its configuration wherever they are tested.
@@ -103,7 +124,8 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
         return Path(sweep.output, where, data, f"shots_{shots}", trainer, config, f"seed{seed}")
 
     folder = folder_of(phase.folder, label)
-    arguments = ["--root", sweep.root] if sweep.root else []
+    arguments = [word for name in sweep.imports for word in ("--import", name)]
+    arguments += ["--root", sweep.root] if sweep.root else []
     arguments += ["--seed", str(seed), "--trainer", trainer, "--dataset-config-file", name]
     if sweep.config or config != "demo":
         arguments += ["--config-file", sweep.config or config]
@@ -129,7 +151,7 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
 def _label(dataset: str) -> str:
     """``imagenet_ood-r`` of ``imagenet_ood:r``: a data set in the folders of its runs."""
     name, _, target = dataset.partition(":")
-    return f"{Path(name).stem}-{target}" if target else Path(name).stem
+    return f"{Path(name).stem}-{as_folder(target)}" if target else Path(name).stem
 
 
 def _check_dataset(name: str) -> None:

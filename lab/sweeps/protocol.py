@@ -60,7 +60,8 @@ class Metric:
 class Table:
     """How the runs of a protocol become tables.
 
-    per: what one table is of, some of ``dataset``, ``shots`` and ``host``. columns: ``phases``, ``shots``, ``datasets``
+    per: what one table is of, some of ``dataset``, ``family`` (a data set with all its target domains), ``shots`` and
+    ``host``. columns: ``phases``, ``shots``, ``datasets``
     (the source first) or ``metrics``. rows: ``trainers``, or ``phases``, each compared with the first of them.
     metrics: where they are the columns. main: the metric of all cells where they are not, and the one that is missed
     where no run has any. harmonic: (column, of these two columns). average: over data sets, in a column where they are
@@ -91,7 +92,8 @@ class Protocol:
 
     config: name of the trainers' yaml. declared: its phases in their order, or a function that gives them, for phases
     that depend on what is registered. datasets, trainers, shots: what a sweep takes that names none. hosts_only:
-    ``--trainers`` names prompt structures, and the phases their variants. source: the data set of its source phases.
+    ``--trainers`` names prompt structures, and the phases their variants. each_domain: a data set that is named without
+    a target domain stands for each of its domains in turn. source: the data set of its source phases.
     schedule: (host, data set, shots) -> options that a published schedule has there and one yaml cannot say.
     """
 
@@ -103,6 +105,7 @@ class Protocol:
     trainers: tuple[str, ...]
     shots: tuple[int, ...] = (16,)
     hosts_only: bool = False
+    each_domain: bool = False
     source: str = "imagenet"
     schedule: Callable[[str, str, int], Options] = _no_schedule
     table: Table = field(default_factory=Table)

@@ -15,6 +15,7 @@ from pathlib import Path
 from craft.common.errors import UserError
 from craft.lab.sweeps.executors import Ended, Executor, Job
 from craft.lab.sweeps.plan import Run
+from craft.lab.sweeps.progress import Estimate, Going, Lines, duration, status
 from craft.runs import identity, record
 
 REMEDY = "Choose another --output, or replace it with --rerun all, narrowed to it by --datasets, --trainers and --seeds"
@@ -72,32 +73,42 @@ class Check:
         return "", ""
 
 
-@dataclass
-class _Going:
-    """A run that an executor has, and since when."""
-
-    run: Run
-    arguments: tuple[str, ...]
-    handle: object
-    started: float
-
-
 class _Sweep:
     """A plan while it is carried out."""
 
-    def __init__(self, runs: list[Run], executor: Executor, rerun: str, say: Callable[[str], None]):
+    def __init__(
+        self, runs: list[Run], executor: Executor, rerun: str, say: Callable[[str], None], lines: Lines | None
+    ):
         self.runs, self.executor, self.rerun, self.say = runs, executor, rerun, say
+        self.lines, self.estimate = lines, Estimate()
+        # Most of these will be kept when their turn comes: they take no time.
+        self.there = {run.folder for run in runs if not rerun and _finished(run.folder)}
         self.planned = {run.folder for run in runs}
-        self.waiting, self.going = list(runs), []
+        self.waiting: list[Run] = list(runs)
+        self.going: list[Going] = []
         self.outcomes: dict[Path, Outcome] = {}
         self.check = Check()
 
     def settle(self, outcome: Outcome) -> None:
         self.outcomes[outcome.run.folder] = outcome
+        if outcome.result == "done":
+            self.estimate.took.append((outcome.run, outcome.seconds))
         took = f" ({outcome.seconds:.0f} s)" if outcome.seconds else ""
         why = f": {outcome.detail}" if outcome.detail else ""
         done, total = len(self.outcomes), len(self.runs)
-        self.say(f"[{done:>{len(str(total))}}/{total}] {outcome.run.name}  {outcome.result}{took}{why}")
+        left = self.left() if outcome.seconds >= 1 and done < total else None
+        rest = "" if left is None else f"; about {duration(left)} left"
+        self.say(f"[{done:>{len(str(total))}}/{total}] {outcome.run.name}  {outcome.result}{took}{why}{rest}")
+
+    def left(self) -> float | None:
+        """Seconds that the rest may take; None where nothing tells."""
+        to_be_run = [run for run in self.waiting if run.folder not in self.there]
+        return self.estimate.left(to_be_run, self.going, self.executor.jobs, time.monotonic())
+
+    def show(self) -> None:
+        """The line of progress, where it is due."""
+        if self.lines is not None and self.lines.due():
+            self.lines.show(status(len(self.outcomes), len(self.runs), self.going, self.left()))
 
     def start_what_is_ready(self, cores: int | None, gpus: float | None) -> None:
         # One run a free job: what became ready meanwhile must not queue behind what comes later in the plan.
@@ -120,7 +131,11 @@ class _Sweep:
             except UserError as error:
                 self.settle(Outcome(run, "failed", str(error), record.log_of(run.folder)))
                 continue
-            self.going.append(_Going(run, arguments, handle, time.monotonic()))
+            first = record.state_of(run.folder).epoch if todo == "resume" else 0
+            self.going.append(Going(run, arguments, handle, first))
+            how = f"goes on after epoch {first}" if first else "starts"
+            log = self.executor.log(handle)
+            self.say(f"{run.name}  {how}" + (f"; log: {log}" if log else ""))
 
     def _todo(self, run: Run) -> str | Outcome:
         """``new`` or ``resume``, or the outcome of a run that is not to be run."""
@@ -147,23 +162,33 @@ def execute(
     say: Callable[[str], None] = print,
     cores: int | None = None,
     gpus: float | None = None,
+    lines: Lines | None = None,
 ) -> list[Outcome]:
     """Carry out ``runs``, as many at a time as the executor takes; an outcome for each, in their order.
 
-    rerun: ``code`` also repeats what other code did, ``all`` everything. say: gets a line for every finished run.
-    cores, gpus: of a run; None: as the executor sees fit.
+    rerun: ``code`` also repeats what other code did, ``all`` everything. say: gets a line for every run that
+    starts or has ended. cores, gpus: of a run; None: as the executor sees fit. lines: where progress within the runs
+    is shown.
     """
-    sweep = _Sweep(runs, executor, rerun, say)
+    sweep = _Sweep(runs, executor, rerun, say, lines)
     with executor:
         while sweep.waiting or sweep.going:
             sweep.start_what_is_ready(cores, gpus)
             sweep.take_what_ended()
+            sweep.show()
             if sweep.going or sweep.waiting:
                 time.sleep(PAUSE)
     return [sweep.outcomes[run.folder] for run in runs]
 
 
-def _outcome(one: _Going, ended: Ended, seconds: float) -> Outcome:
+def _finished(folder: Path) -> bool:
+    try:
+        return record.state_of(folder).name == "done"
+    except UserError:
+        return False
+
+
+def _outcome(one: Going, ended: Ended, seconds: float) -> Outcome:
     """What a run's record says now; where it says nothing, how the executor saw it end."""
     run, state = one.run, record.state_of(one.run.folder)
     if ended.ok and state.name == "done":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from craft import datasets
 from craft.common.errors import UserError
+from craft.datasets.tools.command import main
 from tests.fixtures_data.trees import load
 
 CLASSES = {"barn_owl": 20, "cat": 10, "zebra": 7}
@@ -344,3 +346,29 @@ def test_a_folder_that_is_none_of_the_layouts(tmp_path, make, complaint):
 def test_no_folder_given():
     with pytest.raises(UserError, match="set --root"):
         load("", "ImageFolder")
+
+
+def test_tools_read_a_yaml_of_a_folder_layout_where_it_says(domains, tmp_path, capsys):
+    """``pacs`` is PACS below the root, whatever else lies there."""
+    domains.rename(tmp_path / "PACS")
+    class_folders(tmp_path / "something_else")
+    assert main(["check", "pacs", "--root", str(tmp_path)]) == 0
+    count = 3 * sum(CLASSES.values())
+    parts = re.search(r"3 classes, (\d+) train, (\d+) val, (\d+) test", capsys.readouterr().out)
+    assert sum(map(int, parts.groups())) == count
+    assert main(["show", "pacs", "--root", str(tmp_path), "--out", str(tmp_path / "sheet.png")]) == 0
+    assert "photo" in capsys.readouterr().out and (tmp_path / "sheet.png").is_file()
+    # The last word is that of the command line.
+    assert main(["check", "pacs", "--root", str(tmp_path), "DATASET.PATH", "something_else/cat"]) == 1
+
+
+def test_each_choice_of_domains_keeps_its_draw(domains, capsys):
+    """Leaving out one domain after the other, and again, draws each time only once."""
+    drawn = {}
+    for again in (False, True):
+        for target in ("photo", "sketch", "toy"):
+            data = load(domains, "ImageFolder", shots=2, TARGET_DOMAINS=(target,))
+            said = capsys.readouterr().out
+            assert ("as drawn before" in said) == again and ("drawn now" in said) != again
+            assert drawn.setdefault(target, names(data.train_x, domains)) == names(data.train_x, domains)
+            assert not any(name.startswith(target) for name in drawn[target])

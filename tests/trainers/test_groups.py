@@ -79,11 +79,11 @@ def test_group_run_ends_in_a_table(backbone, tmp_path):
     run = train(tmp_path, "--trainer", "CoOpCraft", *backbone, *GROUPS, options=FEW)
     assert run.status == 0, run.err
     rows = run.test["groups"]
-    assert [row["name"] for row in rows] == ["even on blue", "even on red", "odd on blue", "odd on red"]
-    assert [row["n"] for row in rows] == [177, 177, 50, 50]
+    assert [row["name"] for row in rows] == ["three on blue", "three on yellow", "eight on blue", "eight on yellow"]
+    assert [row["n"] for row in rows] == [73, 73, 69, 69]
     # Weights are those of the full training split, however few shots were drawn from it.
-    assert [row["train"] for row in rows] == [338, 18, 5, 102]
-    assert run.test["accuracy"] == pytest.approx(sum(row["n"] * row["accuracy"] for row in rows) / 454)
+    assert [row["train"] for row in rows] == [69, 4, 4, 66]
+    assert run.test["accuracy"] == pytest.approx(sum(row["n"] * row["accuracy"] for row in rows) / 284)
     worst = min(rows, key=lambda row: row["accuracy"])
     assert f"* worst_group_accuracy: {worst['accuracy']:.1f}% ({worst['name']}, n = {worst['n']})" in run.out
     for row in rows:
@@ -102,7 +102,7 @@ def test_groups_follow_their_images(backbone, tmp_path):
         predicted = trainer.model(torch.stack([images[i]["img"] for i in range(len(items))])).logits.argmax(dim=1)
     for row in ordered.test["groups"]:
         label, ground = divmod(row["group"], 2)
-        folder = f"{('even', 'odd')[label]}/{('blue', 'red')[ground]}"
+        folder = f"{('three', 'eight')[label]}/{('blue', 'yellow')[ground]}"
         hits = [p == label for p, item in zip(predicted.tolist(), items) if folder in item.impath]
         assert row["accuracy"] == pytest.approx(100 * sum(hits) / len(hits), abs=1)  # ties at float32's edge
 
@@ -189,8 +189,8 @@ def test_group_mmd_compares_the_groups_of_one_class(backbone, tmp_path):
     "dataset, options, message",
     [
         ("digits", (), "needs training images with groups"),
-        # Four shots a class are all of the two large groups.
-        ("digits_groups", ("DATASET.NUM_SHOTS", 4), "SHOTS_PER group"),
+        # One shot a class is of one group.
+        ("digits_groups", (), "SHOTS_PER group"),
     ],
 )
 def test_group_mmd_without_groups(dataset, options, message, backbone, tmp_path):

@@ -65,6 +65,10 @@ class Executor(ABC):
     def poll(self, handle: Any) -> Ended | None:
         """How a job ended; None while it is queued or runs. Returns at once."""
 
+    def log(self, handle: Any) -> Path | None:
+        """Where a job prints from its start on; None where that is not known."""
+        return None
+
     @abstractmethod
     def cancel(self, handle: Any) -> None:
         """End a job; nothing happens where it has ended. Returns at once."""

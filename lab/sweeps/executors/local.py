@@ -79,6 +79,9 @@ class LocalExecutor(Executor):
             handle.ended = _ended(code, handle.console)
         return handle.ended
 
+    def log(self, handle: Running) -> Path:
+        return handle.console
+
     def cancel(self, handle: Running) -> None:
         if handle.process.poll() is None:
             handle.process.terminate()

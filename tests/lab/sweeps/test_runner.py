@@ -50,6 +50,9 @@ class Scripted(Executor):
             (handle.folder / record.RECORD).write_text(json.dumps({"state": "done"}))
         return end
 
+    def log(self, handle):
+        return handle.folder
+
     def cancel(self, handle):
         self.living.pop(handle.folder.name, None)
 
@@ -78,7 +81,11 @@ def test_what_is_ready_runs_and_what_fails_costs_what_needs_it(tmp_path):
         "a": "done", "a2": "done", "b": "failed", "b2": "left out", "b3": "left out", "d": "failed", "e": "failed",
     }  # fmt: skip
     assert outcomes["b"].detail == "it is too hot" and outcomes["d"].detail == "no machine is free"
-    assert len(said) == 7 and executor.most == 2 and executor.closed
+    ends = [line for line in said if line.startswith("[")]
+    assert len(ends) == 7 and [line for line in said if line not in ends] == [  # in the order of the plan
+        f"phase/data/shots_1/CoOp/demo/seed1  starts; log: {tmp_path / name}" for name in ("a", "b", "a2", "e")
+    ]
+    assert executor.most == 2 and executor.closed
     names = [job.folder.name for job in executor.submitted]
     assert names.index("a") < names.index("a2") and "b2" not in names
     assert executor.submitted[0] == Job(("--seed", "1"), tmp_path / "a", 3, 0.5)
