@@ -4,6 +4,7 @@ missing is named with its reason."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from craft.lab.results import stats
 from craft.lab.results.collect import Result
@@ -21,7 +22,8 @@ def count_shots(count: int) -> str:
 class Grid:
     """A table. values: by row and column, seed -> per cent. published: in columns of their own. compare: pairs
     (row, row it is compared with, seed by seed). derived: columns computed from others, whose gaps need no naming.
-    table: what the protocol declares of it."""
+    table: what the protocol declares of it. of: what of `Table.per` it is of; without the data set, an average over
+    them. runs: the run behind each value."""
 
     protocol: str
     title: str
@@ -34,6 +36,8 @@ class Grid:
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     derived: set[str] = field(default_factory=set)
+    of: dict[str, Any] = field(default_factory=dict)
+    runs: dict[tuple[str, str], dict[int, Result]] = field(default_factory=dict)
 
     def summary(self, row: str, column: str) -> stats.Summary | None:
         return stats.summary(self.values.get((row, column), {}))
@@ -91,6 +95,7 @@ class Filler:
                 grid.notes.append(f"{row}, {column}, seed {result.seed}: two runs; {result.folder} is left out")
             else:
                 cell[result.seed] = result.metrics[metric]
+                grid.runs.setdefault((row, column), {})[result.seed] = result
         elif result.state != "done":
             why = f"{result.state}: {result.detail}" if result.detail else result.state
             self.absent[(row, column, result.seed)] = why

@@ -98,6 +98,7 @@ def _one(protocol: Protocol, per: tuple[str, ...], key: tuple, group: list[Resul
     shared = [r for r in trained if all(_of(r, kind) == value for kind, value in of.items() if kind != "dataset")]
     filler = Filler(protocol, _title(protocol, of), group)
     grid = filler.grid
+    grid.of = of
     grid.columns = _columns_known_ahead(protocol, group)
     known = {column: (of.get("dataset", ""), column) for column in grid.columns} if table.columns == "phases" else {}
     labels = {phase.folder: phase.label for phase in protocol.phases}
@@ -193,6 +194,7 @@ def _averages(protocol: Protocol, fillers: list[tuple[Key, Filler]]) -> list[Gri
         if len(members) < 2:
             continue
         average = _average(protocol, members, _title(protocol, dict(rest), f"average over {len(members)} data sets"))
+        average.grid.of = dict(rest)
         _derive(protocol.table, average, "; here of the averages over data sets")
         whole = len(members) == len(protocol.datasets)  # of fewer, no average was published
         grids.append(average.close({column: ("average", column) for column in average.grid.columns} if whole else {}))
