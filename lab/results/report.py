@@ -89,15 +89,13 @@ def page(results: list[Result], grids: list[Grid], pictures: list[tuple[str, str
 
 def _breakable(text: Any) -> Markup:
     """Text that a narrow screen may break where a reader would."""
-    return Markup(re.sub(r"(?<=[/_])|(?<=[a-z])(?=Craft|CLIP|SRC)", "<wbr>", str(escape(text))))
+    return Markup(re.sub(r"(?<=[/_])|(?<=[a-z])(?=Craft|CLIP)", "<wbr>", str(escape(text))))
 
 
 def _spread(text: str) -> Markup:
     """A deviation or an interval; the latter on a line of its own where there is no room."""
     parts = text.replace(" [", "\0[").split("\0")
     return Markup("<wbr>").join(Markup("<span>{}</span>").format(part) for part in parts)
-        Markup("<span>{}</span>").format(part) for part in text.replace(" [", "\0[").split("\0")
-    )
 
 
 def _shown(sheet: Sheet) -> dict[str, Any]:
