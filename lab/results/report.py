@@ -31,7 +31,8 @@ CAPTIONS = {
     "ablation": "Each term of Craft as difference to the host, paired by seed; line: 95 % interval, dots: seeds.",
     "losses": "Terms of the loss by epoch as they enter it, weights included; line: mean, shade: range over seeds.",
     "tsne": "t-SNE of the same test images before and after; each panel is an embedding of its own.",
-    "channels": "How differently the domains use the channels: log2 of the ratio of their mean magnitudes' shares.",
+    "channels": "How differently the domains use the channels: log2 of the ratio of their mean magnitudes' shares; "
+    "0: alike. Points are channels.",
     "predictions": "Test images whose true class gained or lost most from host to Craft, chosen by that rule.",
 }
 #: what a reader asks for first; the weights of Craft's terms come behind

@@ -207,21 +207,23 @@ def _compact(members: list[Grid], average: str) -> Sheet:
         name = _block_name(grid) if several else ""
         rows = []
         for row in _rows(grid, columns, expected):
-            rows.append(row)
+            rows.append(Row(row.label, [*row.cells, *([] if several else [_range(grid, row.label, columns)])]))
             theirs = [_published(grid, row.label, column) for column in columns]
             if any(cell is not NONE for cell in theirs):
-                rows.append(Row(row.label + PUBLISHED, theirs, published=True))
+                rows.append(Row(row.label + PUBLISHED, [*theirs, *([] if several else [NONE])], published=True))
         results.append(Block(name, rows))
         if pairs := _differences(grid, columns):
             rows = [Row(label, [_short(interval(found)) for found in cells]) for label, cells in pairs]
             differences.append(Block(name, rows))
-    parts = [Part("results", "method", columns, results)]
+    parts = [Part("results", "method", [*columns, *([] if several else ["n"])], results)]
     if differences:
         parts.append(Part("differences", "difference", columns, differences))
     notes = list(dict.fromkeys(line for grid in ordered for line in remarks(grid, short=True)))
     missing = [(f"{_block_name(grid)}: " if several else "") + line for grid in ordered for line in grid.missing]
     names = list(dict.fromkeys(grid.of["dataset"] for grid in sets if "dataset" in grid.of))
     what = f"{len(names)} data sets" if len(names) > 1 else "".join(names)
+    if not several:
+        what = members[0].title.partition(": ")[2].partition(",")[0]
     return Sheet(_title(members, what), parts, notes, missing, ordered)
 
 
@@ -237,6 +239,12 @@ def _columns(members: list[Grid], known: dict[str, int], average: str) -> list[s
             key=lambda column: ends.get(column, -1 if column.endswith(" (source)") else known.get(column, len(known)))
         )
     return columns
+
+
+def _range(grid: Grid, row: str, columns: list[str]) -> Cell:
+    """The number of seeds of a row, from its fewest to its most."""
+    counts = {len(grid.values.get((row, column), {})) for column in columns}
+    return Cell("–".join(map(str, sorted({min(counts), max(counts)}))))
 
 
 def _is_average(grid: Grid) -> bool:
