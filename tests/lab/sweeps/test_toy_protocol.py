@@ -84,8 +84,8 @@ def test_a_sweep_of_it_ends_in_its_table(registered, tmp_path, capsys):
     assert results.main(["table", str(tmp_path), "--protocol", "stress"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("stress: source and targets, 1 shot")
-    # In the order of the folders, as for the paper's.
-    assert said[1].split() == ["method", "Digits", "(source)", "DigitsGroups", "DigitsShift", "average", "n"]
+    # In the order of the declaration, as for the paper's.
+    assert said[1].split() == ["method", "Digits", "(source)", "DigitsShift", "DigitsGroups", "average", "n"]
     numbers = [float(word) for word in said[3].split()[1:]]
     assert numbers[3] == pytest.approx((numbers[1] + numbers[2]) / 2, abs=0.011) and numbers[4] == 1
     assert any("stress: all digits, other clothes" in line for line in said)
