@@ -142,9 +142,10 @@ def interval(found: Difference | None) -> Cell:
     """``+1.20 ± 0.40 [−0.10, +2.50]``: mean, deviation of the pairs' differences, 95 % interval."""
     if found is None:
         return NONE
-    if found.std is None:
-        return Cell(_signed(found.mean))
-    return Cell(_signed(found.mean), f"± {found.std:.2f} [{_signed(found.low)}, {_signed(found.high)}]")
+    spread = f"± {found.std:.2f}" if found.std is not None else ""
+    if found.low is not None:
+        spread += f" [{_signed(found.low)}, {_signed(found.high)}]"
+    return Cell(_signed(found.mean), spread)
 
 
 def _signed(value: float | None) -> str:
@@ -158,9 +159,7 @@ def remarks(grid: Grid, short: bool = False) -> list[str]:
         spread = "" if short else " ± deviation of the differences"
         lines.append(f"differences: paired by seed, mean{spread} [95 % interval, Student's t]")
     sources = dict.fromkeys(value.source for value in grid.published.values())
-    if sources:
-        lines.append("published (ViT-B/16): " + "; ".join(sources))
-    return lines
+    return lines + [f"published: {source}" for source in sources]
 
 
 # -- one sheet for many data sets -------------------------------------------------------------------------------------
