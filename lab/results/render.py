@@ -43,7 +43,9 @@ def interval(found: Difference) -> str:
     """``+1.20 ± 0.40 [−0.10, +2.50]``: mean, deviation of the pairs' differences, 95 % interval."""
     text = _signed(found.mean)
     if found.std is not None:
-        text += f" ± {found.std:.2f} [{_signed(found.low)}, {_signed(found.high)}]"
+        text += f" ± {found.std:.2f}"
+    if found.low is not None:
+        text += f" [{_signed(found.low)}, {_signed(found.high)}]"
     return text
 
 
@@ -72,7 +74,7 @@ def remarks(grid: Grid) -> list[str]:
         lines.append("differences: paired by seed, mean ± deviation of the differences [95 % interval, Student's t]")
     sources = dict.fromkeys(value.source for value in grid.published.values())
     if sources:
-        lines.append("published (ViT-B/16): " + "; ".join(sources))
+        lines += [f"published: {source}" for source in sources]
     return lines + [f"missing: {line}" for line in grid.missing]
 
 
