@@ -231,8 +231,7 @@ def _settings(settled: dict[str, Any], source: str, on_test: bool) -> dict[str, 
     found = {key: _plain(value) for key, value in settled.items() if key not in NAMED | COSMETIC}
     if source:
         found[SOURCE] = source
-    if not on_test:
-        found["tested on"] = "validation images"
+    found["tested on"] = "test images" if on_test else "validation images"
     return found
 
 
