@@ -48,7 +48,7 @@ def test_a_file_of_ones_own_has_no_published_schedule(tmp_path):
         (["few_shot", "--trainers", "CoOp", "--config", "rn50_ep100"], "--backbone RN50 and OPTIM.MAX_EPOCH 100"),
         (["base2new", "--trainers", "ZeroshotCLIPCraft"], "ZeroshotCLIP"),
         (["ablation", "--trainers", "ZeroshotCLIP"], "no trainer ZeroshotCLIPCraft"),
-        (["few_shot", "--trainers", "MaPLe", "--config", "rn50"], "base2new"),
+        (["few_shot", "--trainers", "MaPLe", "--config", "rn50"], "few_shot here, with --backbone RN50"),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
