@@ -13,7 +13,7 @@ from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
 
 from craft.lab.results.grid import Grid
 from craft.lab.results.latex import latex
-from craft.lab.results.sheets import LEGEND, Layout, Part, backbone_of, each
+from craft.lab.results.sheets import LEGEND, Layout, Part, each
 
 RULE, CELLS = Line("", "-", "--", ""), DataRow("", "  ", "")
 PLAIN = TableFormat(
@@ -159,10 +159,10 @@ def _lines(grid: Grid, row: str, column: str) -> list[list[Any]]:
     lines: list[list[Any]] = []
     for seed, value in sorted(grid.values.get((row, column), {}).items()):
         if run := runs.get(seed):
-            known = [run.config, backbone_of(run), run.shots, seed, column, repr(value), "run", run.folder]
+            known = [run.config, run.backbone, run.shots, seed, column, repr(value), "run", run.folder]
             lines.append([grid.protocol, run.dataset, row, *known])
         else:
-            same = [run.config for run in of_row], [backbone_of(run) for run in of_row]
+            same = [run.config for run in of_row], [run.backbone for run in of_row]
             config, backbone = (" / ".join(sorted(set(names))) for names in same)
             known = [config, backbone, grid.of.get("shots", ""), seed, column, repr(value), "derived", ""]
             lines.append([grid.protocol, dataset, row, *known])

@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from craft.lab.results.collect import Result, dataset_name
 from craft.lab.results.grid import Grid, count_shots
 from craft.lab.results.stats import Difference
-from craft.lab.results.tables import with_tables
 
 LEGEND = "mean ± sample standard deviation over n seeds"
 PUBLISHED = " (published)"
@@ -192,11 +190,8 @@ def automatic(grids: list[Grid], average: str = "") -> list[Sheet]:
 
 
 def _compact(members: list[Grid], average: str) -> Sheet:
-    known = _papers_order(members[0].protocol)
-    columns = _columns(members, known, average)
-    sets = sorted(
-        (g for g in members if not _is_average(g)), key=lambda g: known.get(g.of.get("dataset", ""), len(known))
-    )
+    columns = _columns(members, average)
+    sets = [grid for grid in members if not _is_average(grid)]
     over = [grid for grid in members if _is_average(grid)]
     ordered = [*sets, *over] if average == "last" else [*over, *sets]
     several = len(ordered) > 1
@@ -217,7 +212,7 @@ def _compact(members: list[Grid], average: str) -> Sheet:
     parts = [Part("results", "method", [*columns, *([] if several else ["n"])], results)]
     if differences:
         parts.append(Part("differences", "difference", columns, differences))
-    notes = list(dict.fromkeys(line for grid in ordered for line in remarks(grid, short=True)))
+    notes = _notes(ordered)
     missing = [(f"{_block_name(grid)}: " if several else "") + line for grid in ordered for line in grid.missing]
     names = list(dict.fromkeys(grid.of["dataset"] for grid in sets if "dataset" in grid.of))
     what = f"{len(names)} data sets" if len(names) > 1 else "".join(names)
@@ -226,17 +221,24 @@ def _compact(members: list[Grid], average: str) -> Sheet:
     return Sheet(_title(members, what), parts, notes, missing, ordered)
 
 
-def _columns(members: list[Grid], known: dict[str, int], average: str) -> list[str]:
-    """All columns of the grids: shots by number, data sets as the protocol lists them, the source before them."""
+def _notes(grids: list[Grid]) -> list[str]:
+    """Remarks of all grids once; one that is of a single data set names it."""
+    found: dict[str, list[str]] = {}
+    for grid in grids:
+        for line in remarks(grid, short=True):
+            found.setdefault(line, []).append("" if _is_average(grid) else _block_name(grid))
+    if len(grids) == 1:
+        return list(found)
+    return [f"{names[0]}: {line}" if len(names) == 1 and names[0] else line for line, names in found.items()]
+
+
+def _columns(members: list[Grid], average: str) -> list[str]:
+    """All columns of the grids; shots by number, and the average over data sets where it is wanted."""
     columns = list(dict.fromkeys(column for grid in members for column in grid.columns))
-    shown = members[0].table.columns
-    if shown == "shots":
+    if members[0].table.columns == "shots":
         columns.sort(key=lambda column: int(column.split()[0]))
-    if shown == "datasets":
-        ends = {AVERAGE: -2 if average == "first" else len(known) + 1}
-        columns.sort(
-            key=lambda column: ends.get(column, -1 if column.endswith(" (source)") else known.get(column, len(known)))
-        )
+    if members[0].table.columns == "datasets" and average:
+        columns.sort(key=lambda column: (column == AVERAGE) == (average == "last"))
     return columns
 
 
@@ -260,12 +262,6 @@ def _block_name(grid: Grid) -> str:
     return f"{grid.of['host']} on {dataset}" if "host" in grid.of else dataset
 
 
-def _papers_order(protocol: str) -> dict[str, int]:
-    """{data set: its place in the protocol's own list}, by the names that tables use."""
-    known = with_tables().get(protocol)
-    return {dataset_name(stem): number for number, stem in enumerate(known.datasets if known else ())}
-
-
 def _title(grids: list[Grid], what: str) -> str:
     """``base2new: 11 data sets, 16 shots, ViT-B/16, config vit_b16_ctxv1, n = 3``."""
     facts = facts_of(grids)
@@ -286,11 +282,7 @@ def facts_of(grids: list[Grid]) -> dict[str, Any]:
     """backbones, configs: names, sorted; seeds: how many the cells have, of all cells that are not derived."""
     runs = [run for grid in grids for cell in grid.runs.values() for run in cell.values()]
     return {
-        "backbones": sorted({name for run in runs if (name := backbone_of(run))}),
+        "backbones": sorted({name for run in runs if (name := run.backbone)}),
         "configs": sorted({run.config for run in runs if run.config}),
         "seeds": sorted({len(cell) for grid in grids for cell in grid.runs.values() if cell}),
     }
-
-
-def backbone_of(run: Result) -> str:
-    return (run.record or {}).get("config", {}).get("MODEL", {}).get("BACKBONE", {}).get("NAME", "")

@@ -84,8 +84,8 @@ def test_a_sweep_of_it_ends_in_its_table(registered, tmp_path, capsys):
     assert results.main(["table", str(tmp_path), "--protocol", "stress"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("stress: source and targets, 1 shot")
-    # In the order of the declaration, as for the paper's.
-    assert said[1].split() == ["method", "Digits", "(source)", "DigitsShift", "DigitsGroups", "average", "n"]
+    # In the order of the folders, as for the paper's.
+    assert said[1].split() == ["method", "Digits", "(source)", "DigitsGroups", "DigitsShift", "average", "n"]
     numbers = [float(word) for word in said[3].split()[1:]]
     assert numbers[3] == pytest.approx((numbers[1] + numbers[2]) / 2, abs=0.011) and numbers[4] == 1
     assert any("stress: all digits, other clothes" in line for line in said)
@@ -104,7 +104,7 @@ def test_phases_as_columns_with_their_harmonic_mean_and_its_figure(registered, t
         for (stem, name), value in zip((("dtd", "DescribableTextures"), ("food101", "Food101")), both):
             folder = tmp_path / f"clock/{phase}/{stem}/shots_16/{trainer}/few_shot/seed1"
             write(folder, value, dataset=name, trainer=trainer)
-    textures, food, average = build(collect(tmp_path), "clock")
+    food, textures, average = build(collect(tmp_path), "clock")  # in CoOp's order
     assert textures.title == "clock: DescribableTextures, 16 shots" and food.columns == ["day", "night", "HM"]
     assert textures.values[("CoOp", "HM")][1] == pytest.approx(2 * 80 * 40 / 120)
     assert average.values[("CoOp", "day")] == {1: 70.0} and average.values[("CoOp", "HM")][1] == pytest.approx(
