@@ -16,8 +16,8 @@ from craft.lab.results.templating import environment
 WIDE = 10
 #: so many columns of numbers stand side by side where a sheet has a block a data set
 ABREAST = 10
-#: so many lines fit on a page, of which the head of a band takes HEAD
-PAGE, HEAD = 60, 3
+#: so many lines fit on a page above a foot of FOOT lines; the head of a band takes HEAD
+PAGE, HEAD, FOOT = 60, 3, 8
 #: so many missing runs are named in the foot; the others in comments only
 NAMED = 6
 
@@ -136,10 +136,12 @@ def _tabulars(sheet: Sheet, part: Part) -> list[Tabular]:
     width = len(part.columns)
     turned = width > WIDE
     abreast = min(3, max(1, ABREAST // width)) if sheet.compact else 1
+    foot = sum(1 + len(line) // 100 for line in sheet.remarks + _missing(sheet))
+    room = max(20, PAGE - max(0, foot - FOOT))
     pages: list[list[Band]] = [[]]
     for start in range(0, len(part.blocks), abreast):
         band = _band(part.blocks[start : start + abreast], width, sheet.compact, turned)
-        if pages[-1] and sum(len(other.rows) + HEAD for other in [*pages[-1], band]) > PAGE:
+        if pages[-1] and sum(len(other.rows) + HEAD for other in [*pages[-1], band]) > room:
             pages.append([])
         pages[-1].append(band)
     of = [f" ({number} of {len(pages)})" if len(pages) > 1 else "" for number in range(1, len(pages) + 1)]

@@ -95,7 +95,7 @@ def _breakable(text: Any) -> Markup:
 
 def _spread(text: str) -> Markup:
     """A deviation or an interval; the latter on a line of its own where there is no room."""
-    parts = text.replace(" [", "\0[").split("\0")
+    parts = text.replace("± ", "±\N{NO-BREAK SPACE}").replace(" [", "\0[").split("\0")
     return Markup("<wbr>").join(Markup("<span>{}</span>").format(part) for part in parts)
 
 
