@@ -164,22 +164,21 @@ def _name(result: Result) -> str:
 
 
 def _settings(results: list[Result]) -> dict[str, Any]:
-    """A line a kind of run, and the first seed's command and whole configuration to open."""
+    """A line for all seeds of the same settings, and the first one's command and whole configuration to open."""
     kinds: dict[tuple, list[Result]] = {}
     for result in results:
         if result.record and "config" in result.record:
-            key = (result.phase, result.dataset, result.shots, result.trainer, result.config)
+            key = (result.phase, result.dataset, result.shots, result.trainer, result.config, *result.settings.items())
             kinds.setdefault(key, []).append(result)
     if not kinds:
         return {}
     settings = SETTINGS | {weight_key(term): f"w {term.name}" for term in TERMS.values()}
     header = ["run", "shots", "seeds", *settings.values(), "minutes", "peak MiB", "code"]
     rows, details = [], []
-    for (phase, dataset, shots, trainer, _), members in kinds.items():
+    for (phase, dataset, shots, trainer, *_), members in kinds.items():
         first = members[0]
         flat = _config(first)
-        crafted = host_name(trainer) != trainer
-        chosen = [str(flat.get(key, "–")) if crafted or key in SETTINGS else "–" for key in settings]
+        chosen = [*(str(flat.get(key, "–")) for key in SETTINGS), *_weights(trainer, flat)]
         minutes = sum(_timing(r).get("seconds", 0) for r in members) / len(members) / 60
         peaks = [max((r.record.get("peak_memory_mb") or {"": 0}).values()) for r in members]
         codes = sorted({r.record["identity"]["code"] for r in members})
@@ -191,6 +190,17 @@ def _settings(results: list[Result]) -> dict[str, Any]:
         said = f"{name}, {shots} shots: command and configuration of seed {first.seed}"
         details.append({"summary": said, "facts": facts, "configuration": text})
     return {"head": header, "rows": rows, "details": details}
+
+
+def _weights(trainer: str, flat: dict[str, Any]) -> list[str]:
+    """Of Craft's terms; – for one that the run did not have, whatever its weight's default is."""
+    crafted = host_name(trainer) != trainer
+    compares = trainer.endswith("OOD") or bool(flat.get("TRAINER.CRAFT.GROUP_MMD"))
+    found = []
+    for term in TERMS.values():
+        weight = flat.get(weight_key(term))
+        found.append(str(weight) if crafted and weight and (compares or not term.compares) else "–")
+    return found
 
 
 def _facts(result: Result) -> dict[str, Any]:

@@ -6,15 +6,17 @@ import io
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from craft.lab.results import command, sheets
-from craft.lab.results.collect import collect
+from craft.lab.results import command, report, sheets
+from craft.lab.results.collect import Result, collect
 from craft.lab.results.latex import escape
 from craft.lab.results.render import as_csv, latex, markdown
 from craft.lab.results.report import page
 from craft.lab.results.tables import build
+from craft.terms import TERMS, weight_key
 from tests.lab.results.test_results import cells, write
 
 #: CoOp's order, with the values of base classes; new ones are ten less
@@ -163,3 +165,25 @@ def test_latex_compiles(eleven, tmp_path, layout):
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Float too large" not in done.stdout and (tmp_path / "main.pdf").stat().st_size > 10_000
+
+
+def test_settings_are_of_the_seeds_that_had_them_and_of_terms_that_ran():
+    def run(seed, trainer, epochs, **craft):
+        weights = {weight_key(term).rpartition(".")[2]: 0.5 for term in TERMS.values()} | craft
+        config = {"OPTIM": {"MAX_EPOCH": epochs}, "TRAINER": {"NAME": trainer, "CRAFT": weights}, "DATASET": {}}
+        own = {"config": config, "identity": {"code": "c"}, "timing": {"seconds": 1.0}}
+        said = {"OPTIM.MAX_EPOCH": str(epochs), **{key: str(value) for key, value in craft.items()}}
+        return Result("runs", "DTD", trainer, "", 1, seed, Path(f"{trainer}{seed}"), record=own, settings=said)
+
+    runs = [run(1, "CoOpCraft", 2), run(2, "CoOpCraft", 2), run(3, "CoOpCraft", 3), run(1, "CoOp", 2)]
+    runs += [run(1, "CoOpCraftOOD", 2), run(4, "CoOpCraft", 2, GROUP_MMD=True)]
+    table = report._settings(runs)
+    mmd, epochs, seeds = (table["head"].index(name) for name in ("w mmd", "epochs", "seeds"))
+    shown = [(row[0].split()[-1], row[seeds], row[epochs], row[mmd]) for row in table["rows"]]
+    assert shown == [
+        ("CoOpCraft", "1 2", "2", "–"),
+        ("CoOpCraft", "3", "3", "–"),
+        ("CoOp", "1", "2", "–"),
+        ("CoOpCraftOOD", "1", "2", "0.5"),
+        ("CoOpCraft", "4", "2", "0.5"),
+    ]
