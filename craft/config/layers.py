@@ -15,6 +15,7 @@ import yaml
 from yacs.config import CfgNode
 
 from craft.common.errors import UserError, nearest, unknown
+from craft.config.elsewhere import called_here
 from craft.config.keys import rule_of
 from craft.config.rules import show
 
@@ -168,4 +169,6 @@ def find(name: str, folder: Path, kind: str) -> Path:
     known = [file.stem for file in sorted(folder.glob("*.yaml"))]
     if not known:
         raise UserError(f"no such {kind} configuration: {name}")
+    if kind == "trainer" and (here := called_here(Path(name).stem, known)):
+        raise UserError(f"unknown {kind} configuration {name!r}{here}")
     raise unknown(f"{kind} configuration", name, known)

@@ -9,6 +9,7 @@ from craft.common.files import atomic_path
 from craft.common.text_table import text_table
 from craft.lab.bench.quantities import Results, applies, cases, find, loads, name_of, per_class, quantities, ratio
 from craft.lab.bench.targets import TARGETS
+from craft.lab.palette import colour
 
 
 def load_table(results: Results, batch: int) -> str:
@@ -137,12 +138,12 @@ def figure(document: dict[str, Any], target: Path) -> None:
         (panels[0], "seconds", 1.0, "seconds a training step"),
         (panels[1], "peak", 1e-9, "peak memory of the process, GB"),
     ):
-        for colour, trainer in enumerate(trainers):
+        for place, trainer in enumerate(trainers):
             for path, style in (("plain", "o--"), ("ours", "o-")):
                 found = [find(results, "step", trainer, c, path).get(key) for c in counts]
                 points = [(c, value * scale) for c, value in zip(counts, found) if value is not None]
                 if points:
-                    panel.plot(*zip(*points), style, color=f"C{colour}", label=f"{trainer}, {path}")
+                    panel.plot(*zip(*points), style, color=colour(place), label=f"{trainer}, {path}")
         panel.set(xlabel="classes", ylabel=label)
         panel.grid(alpha=0.3)
         if panel.lines:

@@ -1,11 +1,14 @@
 """Tables, figures and a report from the folders of runs.
 
     craft results table   output                      all protocols that have runs there
-    craft results table   output --protocol base2new --format md
+    craft results table   output --protocol base2new --format latex
+    craft results table   output --each               a table a data set, even where there are many
+    craft results table   output --format csv         every run's number, seed by seed
     craft results table   output --write tables       also tables/results.csv and tables/results.json
     craft results figures output                      PNG and PDF in output/figures
     craft results report  output                      one HTML file, output/report.html
 
+Runs of one protocol on several data sets make one table, in the order of the papers; --each gives each its own.
 Folders may hold this project's runs or plain log.txt files of other Dassl-based repositories, or both.
 """
 
@@ -13,14 +16,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from craft.common import imports
 from craft.common.errors import entry_point
 from craft.common.files import write_text
-from craft.lab.results import render
+from craft.lab.results import render, sheets
 from craft.lab.results.collect import collect
 from craft.lab.results.figures import KINDS, draw_all
+from craft.lab.results.grid import Grid
 from craft.lab.results.tables import build
 from craft.lab.sweeps.plan import split_words
 
@@ -44,6 +49,18 @@ def parser() -> argparse.ArgumentParser:
         action.add_argument("--protocol", default="", help="only this one")
         if name == "table":
             action.add_argument("--format", choices=tuple(render.FORMATS), default="text")
+            layout = action.add_mutually_exclusive_group()
+            layout.add_argument(
+                "--compact", action="store_true", help="one table for all data sets (default: where there are several)"
+            )
+            layout.add_argument("--each", action="store_true", help="one table a data set, and one of their average")
+            action.add_argument(
+                "--average",
+                choices=("first", "last"),
+                default="",
+                help="where the compact table has the average over data sets (default, as in papers: first of blocks, "
+                "last of columns)",
+            )
             action.add_argument("--write", metavar="FOLDER", default="", help="also write results.csv and results.json")
         if name in ("figures", "report"):
             action.add_argument("--to", default="", help="where to write (default: inside the folder)")
@@ -53,6 +70,15 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
+def _rendered(grids: list[Grid], options: argparse.Namespace) -> str:
+    if options.format not in render.READ:
+        return render.FORMATS[options.format](grids)
+    if options.each:
+        return render.READ[options.format](grids, sheets.each)
+    layout = sheets.compact if options.compact else sheets.automatic
+    return render.READ[options.format](grids, partial(layout, average=options.average))
+
+
 @entry_point
 def main(argv: list[str] | None = None) -> int:
     _, words = imports.take(sys.argv[1:] if argv is None else argv)  # it may register protocols, which have tables
@@ -60,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     found = collect(options.folder)
     if options.action == "table":
         grids = build(found, options.protocol)
-        print(render.FORMATS[options.format](grids), end="")
+        print(_rendered(grids, options), end="")
         if options.write:
             write_text(Path(options.write) / "results.csv", render.as_csv(grids))
             write_text(Path(options.write) / "results.json", render.as_json(grids))

@@ -1,152 +1,88 @@
 """Tables as plain text, Markdown, LaTeX, CSV and JSON. The first three are for reading, with the best mean in bold (in
-plain text a star); CSV has one line a number, and JSON everything, seed by seed."""
+plain text a star); CSV has one line a run's number, and JSON everything, seed by seed."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 from typing import Any
 
+from tabulate import SEPARATING_LINE, DataRow, Line, TableFormat, tabulate
+
 from craft.lab.results.grid import Grid
-from craft.lab.results.stats import Difference
+from craft.lab.results.latex import latex
+from craft.lab.results.sheets import LEGEND, Layout, Part, each
 
-LEGEND = "mean ± sample standard deviation over n seeds"
-NONE = "–"
-
-
-def rows_of(grid: Grid, bold=lambda text: text + "*") -> tuple[list[str], list[list[str]]]:
-    """Header and rows of strings: ours, n, and the published numbers in columns of their own."""
-    known = [column for column in grid.columns if any((row, column) in grid.published for row in grid.rows)]
-    header = ["method", *grid.columns, "n", *(f"{column} (published)" for column in known)]
-    best = {column: grid.best(column) for column in grid.columns}
-    rows = []
-    for row in grid.rows:
-        cells, counts = [row], []
-        for column in grid.columns:
-            found = grid.summary(row, column)
-            counts.append(found.n if found else 0)
-            if found is None:
-                cells.append(NONE)
-                continue
-            text = f"{found.mean:.2f}" + (f" ± {found.std:.2f}" if found.std is not None else "")
-            cells.append(bold(text) if row in best[column] else text)
-        cells.append(str(counts[0]) if len(set(counts)) == 1 else "/".join(map(str, counts)))
-        for column in known:
-            value = grid.published.get((row, column))
-            cells.append(f"{value.value:.2f}" if value else NONE)
-        rows.append(cells)
-    return header, rows
-
-
-def interval(found: Difference) -> str:
-    """``+1.20 ± 0.40 [−0.10, +2.50]``: mean, deviation of the pairs' differences, 95 % interval."""
-    text = _signed(found.mean)
-    if found.std is not None:
-        text += f" ± {found.std:.2f} [{_signed(found.low)}, {_signed(found.high)}]"
-    return text
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
-def difference_rows(grid: Grid) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the differences Craft − host, or variant − host; no rows where there is no pair."""
-    found = grid.differences()
-    pairs = dict.fromkeys((row, other) for row, other, _, _ in found)
-    cells = {(row, other, column): difference for row, other, column, difference in found}
-    rows = []
-    for row, other in pairs:
-        values = [cells.get((row, other, column)) for column in grid.columns]
-        counts = [value.n if value else 0 for value in values]
-        n = str(counts[0]) if len(set(counts)) == 1 else "/".join(map(str, counts))
-        rows.append([f"{row} − {other}", *(interval(v) if v else NONE for v in values), n])
-    return ["difference", *grid.columns, "n"], rows
-
-
-def remarks(grid: Grid) -> list[str]:
-    """Notes below a table: what is missing, how it was computed, where the published numbers are from."""
-    lines = list(dict.fromkeys(grid.notes))
-    if any(grid.differences()):
-        lines.append("differences: paired by seed, mean ± deviation of the differences [95 % interval, Student's t]")
-    sources = dict.fromkeys(value.source for value in grid.published.values())
-    if sources:
-        lines.append("published (ViT-B/16): " + "; ".join(sources))
-    return lines + [f"missing: {line}" for line in grid.missing]
-
+RULE, CELLS = Line("", "-", "--", ""), DataRow("", "  ", "")
+PLAIN = TableFormat(
+    lineabove=None,
+    linebelowheader=RULE,
+    linebetweenrows=None,
+    linebelow=None,
+    headerrow=CELLS,
+    datarow=CELLS,
+    padding=0,
+    with_header_hide=None,
+)
 
 # -- for reading ------------------------------------------------------------------------------------------------------
 
 
-def text(grids: list[Grid]) -> str:
+def text(grids: list[Grid], layout: Layout = each) -> str:
     blocks = []
-    for grid in grids:
-        lines = [f"{grid.title}  ({LEGEND}; * best)"]
-        lines += _aligned(*rows_of(grid))
-        header, rows = difference_rows(grid)
-        if rows:
-            lines += ["", *_aligned(header, rows)]
-        blocks.append("\n".join([*lines, *("  " + line for line in remarks(grid))]))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _aligned(header: list[str], rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [header, *rows]]
-    return [lines[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]]
-
-
-def markdown(grids: list[Grid]) -> str:
-    blocks = []
-    for grid in grids:
-        lines = [f"**{grid.title}** ({LEGEND})", ""]
-        lines += _pipes(*rows_of(grid, bold=lambda cell: f"**{cell}**"))
-        header, rows = difference_rows(grid)
-        if rows:
-            lines += ["", *_pipes(header, rows)]
-        lines += ["", *(f"- {line}" for line in remarks(grid))]
-        blocks.append("\n".join(lines).rstrip())
-    return "\n\n".join(blocks) + "\n"
-
-
-def _pipes(header: list[str], rows: list[list[str]]) -> list[str]:
-    def line(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return [line(header), "|---" + "|---:" * (len(header) - 1) + "|", *map(line, rows)]
-
-
-def latex(grids: list[Grid]) -> str:
-    """booktabs tables, each complete with caption."""
-    blocks = []
-    for grid in grids:
-        header, rows = rows_of(grid, bold=lambda cell: f"\\textbf{{{cell}}}")
-        body = [header, *rows]
-        more_header, more = difference_rows(grid)
-        lines = [
-            "\\begin{table}",
-            "\\centering",
-            f"\\caption{{{_tex(grid.title)} ({LEGEND}).}}",
-            f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
-            "\\toprule",
-            " & ".join(map(_tex, body[0])) + " \\\\",
-            "\\midrule",
-            *(" & ".join(map(_tex, row)) + " \\\\" for row in body[1:]),
-        ]
-        if more:
-            padding = [""] * (len(header) - len(more_header))
-            lines += ["\\midrule", *(" & ".join(map(_tex, row + padding)) + " \\\\" for row in more)]
-        lines += ["\\bottomrule", "\\end{tabular}", "\\end{table}"]
-        lines += [f"% {line}" for line in remarks(grid)]
+    for sheet in layout(grids):
+        tables = [_plain(part) for part in sheet.parts]
+        lines = [f"{sheet.title}  ({LEGEND}; * best)", "\n\n".join(tables)]
+        lines += [f"  {line}" for line in sheet.remarks]
+        lines += [f"  missing: {line}" for line in sheet.missing]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
 
 
-def _tex(cell: str) -> str:
-    for plain, escaped in (("_", "\\_"), ("%", "\\%"), ("&", "\\&"), ("±", "$\\pm$"), ("−", "$-$"), ("–", "--")):
-        cell = cell.replace(plain, escaped)
-    return cell
+def _plain(part: Part) -> str:
+    named = any(block.name for block in part.blocks)
+    rows: list[Any] = []
+    for block in part.blocks:
+        if rows and len(part.rows) > len(part.blocks):
+            rows.append(SEPARATING_LINE)
+        for number, row in enumerate(block.rows):
+            name = [block.name if number == 0 else ""] if named else []
+            rows.append([*name, row.label, *(cell.text + "*" * cell.best for cell in row.cells)])
+    head = [*(["data set"] if named else []), part.head, *part.columns]
+    # The head is a row like others: as a head it would be padded.
+    return tabulate([head, SEPARATING_LINE, *rows], tablefmt=PLAIN, disable_numparse=True)
+
+
+def markdown(grids: list[Grid], layout: Layout = each) -> str:
+    blocks = []
+    for sheet in layout(grids):
+        lines = [f"**{_md(sheet.title)}** ({LEGEND})"]
+        lines += [_pipes(part) for part in sheet.parts]
+        notes = [f"- {_md(line)}" for line in [*sheet.remarks, *(f"missing: {line}" for line in sheet.missing)]]
+        blocks.append("\n\n".join([*lines, "\n".join(notes)]).rstrip())
+    return "\n\n".join(blocks) + "\n"
+
+
+def _pipes(part: Part) -> str:
+    named = any(block.name for block in part.blocks)
+    rows = [
+        [*([block.name] if named else []), row.label, *(f"**{c.text}**" if c.best else c.text for c in row.cells)]
+        for block in part.blocks
+        for row in block.rows
+    ]
+    head = [*(["data set"] if named else []), part.head, *part.columns]
+    alignment = ["left"] * (1 + named) + ["right"] * len(part.columns)
+    cells = [[_md(cell, keep="*") for cell in row] for row in rows]
+    return tabulate(cells, map(_md, head), tablefmt="pipe", disable_numparse=True, colalign=alignment)
+
+
+def _md(text: str, keep: str = "") -> str:
+    """Signs that mean something in Markdown or HTML, disarmed; line breaks as blanks."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    text = "".join(f"\\{sign}" if sign in "\\`*|" and sign not in keep else sign for sign in text)
+    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\_", text)  # within a word it is itself
 
 
 # -- for machines -----------------------------------------------------------------------------------------------------
@@ -197,24 +133,46 @@ def as_json(grids: list[Grid]) -> str:
     return json.dumps(as_data(grids), indent=2, ensure_ascii=False) + "\n"
 
 
+CSV_HEAD = (
+    "protocol", "dataset", "method", "config", "backbone", "shots", "seed", "column", "value", "kind", "source",
+)  # fmt: skip
+
+
 def as_csv(grids: list[Grid]) -> str:
-    """One line a number. kind: ours, difference or published; values: ``seed=value`` separated by blanks."""
+    """One line a number of one seed, in full precision. kind: ``run``, with its folder as source; ``derived`` from
+    others of its seed (harmonic mean, average); ``published``, without seed, with its paper as source."""
     stream = io.StringIO()
     out = csv.writer(stream, lineterminator="\n")
-    out.writerow(["protocol", "table", "method", "column", "kind", "mean", "std", "n", "low", "high", "values"])
-    for table in as_data(grids):
-        start = [table["protocol"], table["title"]]
-        for cell in table["results"]:
-            values = " ".join(f"{seed}={value!r}" for seed, value in cell["values"].items())
-            numbers = [cell["mean"], cell["std"], cell["n"], None, None, values]
-            out.writerow([*start, cell["method"], cell["column"], "ours", *numbers])
-        for cell in table["differences"]:
-            numbers = [cell["mean"], cell["std"], cell["n"], cell["low"], cell["high"], ""]
-            out.writerow([*start, f"{cell['method']} - {cell['minus']}", cell["column"], "difference", *numbers])
-        for cell in table["published"]:
-            numbers = [cell["value"], None, None, None, None, cell["source"]]
-            out.writerow([*start, cell["method"], cell["column"], "published", *numbers])
+    out.writerow(CSV_HEAD)
+    for grid in grids:
+        for row in grid.rows:
+            for column in grid.columns:
+                for line in _lines(grid, row, column):
+                    out.writerow(line)
     return stream.getvalue()
 
 
-FORMATS = {"text": text, "md": markdown, "csv": as_csv, "latex": latex, "json": as_json}
+def _lines(grid: Grid, row: str, column: str) -> list[list[Any]]:
+    runs = grid.runs.get((row, column), {})
+    of_row = [run for (its, _), cell in grid.runs.items() if its == row for run in cell.values()]
+    dataset = grid.of.get("dataset", column if column == "average" else "average")
+    lines: list[list[Any]] = []
+    for seed, value in sorted(grid.values.get((row, column), {}).items()):
+        if run := runs.get(seed):
+            known = [run.config, run.backbone, run.shots, seed, column, repr(value), "run", run.folder]
+            lines.append([grid.protocol, run.dataset, row, *known])
+        else:
+            same = [run.config for run in of_row], [run.backbone for run in of_row]
+            config, backbone = (" / ".join(sorted(set(names))) for names in same)
+            known = [config, backbone, grid.of.get("shots", ""), seed, column, repr(value), "derived", ""]
+            lines.append([grid.protocol, dataset, row, *known])
+    if found := grid.published.get((row, column)):
+        dataset = grid.of.get("dataset", column)
+        known = ["", "", grid.of.get("shots", ""), "", column, repr(found.value), "published", found.source]
+        lines.append([grid.protocol, dataset, row, *known])
+    return lines
+
+
+#: the formats for reading, which take a layout, and those for machines
+READ = {"text": text, "md": markdown, "latex": latex}
+FORMATS = {**READ, "csv": as_csv, "json": as_json}

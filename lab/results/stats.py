@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 Seeds = Mapping[int, float]
+ENOUGH = 3  # pairs for an interval: of two, equal by chance, it would be of no width
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of the differences of pairs with one seed; std of the differences; [low, high]: its confidence interval,
-    None for a single pair."""
+    """Mean of the differences of pairs with one seed; std of the differences, None for a single pair; [low, high]: its
+    confidence interval, None for fewer than `ENOUGH` pairs."""
 
     mean: float
     std: float | None
@@ -59,14 +60,29 @@ def across(parts: list[Seeds]) -> dict[int, float]:
 
 
 def paired(ours: Seeds, host: Seeds, confidence: float = 0.95) -> Difference | None:
-    """ours − host, paired by seed, with Student's t interval: mean ± t_{n−1} s / sqrt(n); None without a pair."""
+    """ours − host, paired by seed, with Student's t interval: mean ± t_{n−1} s / sqrt(n); None without a pair.
+
+    Below `ENOUGH` pairs there is no interval: test images are finite, so two differences are often equal, and an
+    interval of no width would claim certainty.
+    """
     pairs = {seed: ours[seed] - host[seed] for seed in ours.keys() & host.keys()}
     found = summary(pairs)
     if found is None:
         return None
-    if found.std is None:
-        return Difference(found.mean, None, None, None, 1)
+    if found.n < ENOUGH:
+        return Difference(found.mean, found.std, None, None, found.n)
+    assert found.std is not None
     from scipy import stats as scipy_stats  # a second to load, which nothing else here needs
 
     half = float(scipy_stats.t.ppf((1 + confidence) / 2, found.n - 1)) * found.std / math.sqrt(found.n)
     return Difference(found.mean, found.std, found.mean - half, found.mean + half, found.n)
+
+
+def binomial_error(accuracy: float, images: int) -> float:
+    """Standard error in points of an accuracy (per cent) over ``images`` test images: 100 sqrt(p (1 − p) / N).
+
+    It is what drawing other test images would do to one and the same model. With p = 0 or 1 the formula says 0, which
+    no finite test set can; there p is taken as half an image away, (1/2) / N.
+    """
+    share = min(max(accuracy / 100, 0.5 / images), 1 - 0.5 / images)
+    return 100 * math.sqrt(share * (1 - share) / images)

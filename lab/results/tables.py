@@ -5,19 +5,21 @@ No protocol has code of its own here: one that is declared elsewhere gets its ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from craft.common.errors import UserError, unknown
-from craft.lab.results import stats
-from craft.lab.results.collect import Result, dataset_name
-from craft.lab.results.grid import Filler, Grid, count_shots
+from craft.lab.results import rows, sets, stats
+from craft.lab.results.collect import Result
+from craft.lab.results.grid import Filler, Grid, count_shots, order
 from craft.lab.results.published import claims
-from craft.lab.sweeps.catalogue import EMBEDDED, PROTOCOLS, SINGLE_RUNS
+from craft.lab.sweeps.catalogue import PROTOCOLS, SINGLE_RUNS
 from craft.lab.sweeps.protocol import Protocol, Table
 from craft.trainers.structures import host_name
 
 Key = dict[str, Any]  # what one table is of: dataset, shots, host
+#: settings whose differences between data sets a reader of an average must know
+COMPARED = ("OPTIM.MAX_EPOCH", "OPTIM.LR", "TEST.FINAL_MODEL")
 
 
 def with_tables() -> dict[str, Protocol]:
@@ -55,7 +57,7 @@ def of_protocol(results: list[Result], name: str) -> list[Result]:
 
 
 def tables_of(protocol: Protocol, results: list[Result]) -> list[Grid]:
-    """The tables of one protocol; none where it has no run."""
+    """The tables of one protocol, data sets in the papers' order; none where it has no run."""
     table = protocol.table
     phases = {phase.folder: number for number, phase in enumerate(protocol.phases)}
     members = [result for result in results if result.phase in phases]
@@ -66,14 +68,28 @@ def tables_of(protocol: Protocol, results: list[Result]) -> list[Grid]:
     for result in members:
         if result.phase not in source:
             grouped.setdefault(tuple(_of(result, kind) for kind in table.per), []).append(result)
-    keys = sorted(grouped, key=str)
-    fillers = [(dict(zip(table.per, key)), _one(protocol, table.per, key, grouped[key], trained)) for key in keys]
+    several = len({result.config for result in members}) > 1
+    fillers = [
+        (dict(zip(table.per, key)), _one(protocol, table.per, key, grouped[key], trained, several))
+        for key in _in_order(table.per, list(grouped), members)
+    ]
     grids = [filler.grid for _, filler in fillers]
     if table.average and table.columns != "datasets":
         grids += _averages(protocol, fillers)
     if grids and table.claims == "beside" and any(grid.published for grid in grids):
-        grids[-1].notes += claims(table.published)
+        grids[-1].notes += claims(protocol, members)
     return grids
+
+
+def _in_order(per: tuple[str, ...], keys: list[tuple], members: list[Result]) -> list[tuple]:
+    """Keys of tables: data sets and methods as papers have them, shots by number."""
+    names = sets.in_order((result.dataset, result.data) for result in members)
+
+    def rank(key: tuple) -> tuple:
+        places = {"dataset": names.index, "host": order, "shots": int}
+        return tuple(places[kind](value) for kind, value in zip(per, key))
+
+    return sorted(keys, key=rank)
 
 
 def _of(result: Result, kind: str) -> Any:
@@ -94,46 +110,75 @@ def _title(protocol: Protocol, key: Key, what: str = "") -> str:
 # -- one table --------------------------------------------------------------------------------------------------------
 
 
-def _one(protocol: Protocol, per: tuple[str, ...], key: tuple, group: list[Result], trained: list[Result]) -> Filler:
+def _one(
+    protocol: Protocol, per: tuple[str, ...], key: tuple, group: list[Result], trained: list[Result], several: bool
+) -> Filler:
     table, of = protocol.table, dict(zip(per, key))
-    # Runs on the source belong to every table of the same shots (and host).
-    shared = [r for r in trained if all(_of(r, kind) == value for kind, value in of.items() if kind != "dataset")]
-    filler = Filler(protocol, _title(protocol, of), group)
+    # Runs on the source belong to every table of the same shots (and host), where what was tested was learned there.
+    learned = {result.source for result in group} - {""}
+    shared = [
+        r
+        for r in trained
+        if all(_of(r, kind) == value for kind, value in of.items() if kind != "dataset")
+        and (not learned or not r.data.stem or _label(r) in learned)
+    ]
+    filler = Filler(protocol, _title(protocol, of), several)
     grid = filler.grid
+    grid.of = of
     grid.columns = _columns_known_ahead(protocol, group)
-    known = {column: (of.get("dataset", ""), column) for column in grid.columns} if table.columns == "phases" else {}
     labels = {phase.folder: phase.label for phase in protocol.phases}
-    for result, column, metric, published in _cells(table, labels, group, shared):
-        filler.add(result, column, metric, labels[result.phase] if table.rows == "phases" else "")
-        known[column] = (result.dataset, published)
+    for result, column, metric, asked in _cells(table, labels, group, shared):
+        filler.add(result, column, metric, labels[result.phase] if table.rows == "phases" else "", asked)
+    filler.fill()
     _derive(table, filler)
-    if table.harmonic:
-        known[table.harmonic[0]] = (of.get("dataset", ""), table.harmonic[0])
-    names = list(dict.fromkeys(result.dataset for result in group))
+    names = sets.in_order((result.dataset, result.data) for result in group)
     if table.columns == "datasets" and table.average and len(names) > 1:
-        grid.columns.append("average")
-        grid.derived.add("average")
-        for row in grid.rows:
-            grid.values[(row, "average")] = stats.across([grid.values.get((row, name), {}) for name in names])
-        grid.notes.append(f"average: over the {len(names)} targets, seed by seed")
-        if len(names) == len(protocol.datasets):
-            known["average"] = ("average", table.main)
+        _average_column(filler, names)
     if table.rows == "phases":
-        first = next(phase.label for phase in protocol.phases if not phase.source)
-        grid.compare = [(row, first) for row in grid.rows if row != first]
-        whose = f"{first}: {of['host']}; " if "host" in of else ""
-        grid.notes.append(f"{whose}every row is compared with {'it' if whose else first} seed by seed")
-    else:
-        filler.sort()
-    filler.close(known)
+        _compare_with_first(protocol, filler, of)
+    filler.close()
     grid.notes += table.notes
-    if table.claims == "each" and not all(_embedded(name) for name in names):
-        grid.notes += claims(table.published)
+    if table.claims == "each":
+        grid.notes += claims(protocol, group)
     return filler
 
 
-def _embedded(dataset: str) -> bool:
-    return dataset.partition("-")[0] in {dataset_name(stem) for stem in EMBEDDED}
+def _label(result: Result) -> str:
+    """The data set's label in folders."""
+    return result.data.stem + (f"-{result.data.target}" if result.data.target else "")
+
+
+def _average_column(filler: Filler, names: list[str]) -> None:
+    """Seed by seed the mean over the targets; none for a row whose targets were tested on several backbones."""
+    grid = filler.grid
+    grid.columns.append("average")
+    grid.derived.add("average")
+    filler.asked["average"] = grid.table.main
+    for row in grid.rows:
+        mixed = _backbones(result for name in names for result in filler.cells.get((row, name), {}).values())
+        if len(mixed) > 1:
+            grid.notes.append(f"{row}: not averaged, its runs are of several backbones ({', '.join(mixed)})")
+            continue
+        grid.values[(row, "average")] = stats.across([grid.values.get((row, name), {}) for name in names])
+    grid.notes.append(f"average: over the {len(names)} targets, seed by seed")
+
+
+def _backbones(results: Iterable[Result]) -> list[str]:
+    return sorted({result.backbone for result in results if result.backbone})
+
+
+def _compare_with_first(protocol: Protocol, filler: Filler, of: Key) -> None:
+    """Every phase with the first, of the same settings."""
+    grid = filler.grid
+    first = next(phase.label for phase in protocol.phases if not phase.source)
+    same = {filler.suffixes[row]: row for row in grid.rows if filler.bases[row] == first}
+    grid.compare = [
+        (row, same[filler.suffixes[row]])
+        for row in grid.rows
+        if filler.bases[row] != first and filler.suffixes[row] in same
+    ]
+    whose = f"{first}: {of['host']}; " if "host" in of else ""
+    grid.notes.append(f"{whose}every row is compared with {'it' if whose else first} seed by seed")
 
 
 def _columns_known_ahead(protocol: Protocol, group: list[Result]) -> list[str]:
@@ -152,6 +197,8 @@ def _cells(
     if table.columns == "datasets":
         for result in trained:
             yield result, f"{result.dataset} (source)", table.main, table.main
+        names = sets.in_order((result.dataset, result.data) for result in group)
+        group = sorted(group, key=lambda result: names.index(result.dataset))
     if table.columns == "metrics":
         there = [metric for metric in table.metrics if any(metric.name in result.metrics for result in group)]
         for metric in there or [metric for metric in table.metrics if metric.name == table.main]:
@@ -175,6 +222,7 @@ def _derive(table: Table, filler: Filler, note: str = "") -> None:
     grid = filler.grid
     grid.columns.append(head)
     grid.derived.add(head)
+    filler.asked[head] = head
     for row in grid.rows:
         grid.values[(row, head)] = stats.harmonic(grid.values.get((row, one), {}), grid.values.get((row, other), {}))
     said = f"{head} is the harmonic mean of {one} and {other}, computed seed by seed and then averaged"
@@ -195,31 +243,54 @@ def _averages(protocol: Protocol, fillers: list[tuple[Key, Filler]]) -> list[Gri
         if len(members) < 2:
             continue
         average = _average(protocol, members, _title(protocol, dict(rest), f"average over {len(members)} data sets"))
+        average.grid.of = dict(rest)
         _derive(protocol.table, average, "; here of the averages over data sets")
-        whole = len(members) == len(protocol.datasets)  # of fewer, no average was published
-        grids.append(average.close({column: ("average", column) for column in average.grid.columns} if whole else {}))
+        behind = {
+            row: [[r for place, cell in f.cells.items() if place[0] == row for r in cell.values()] for _, f in members]
+            for row in average.grid.rows
+        }
+        grids.append(average.close(behind))
     return grids
 
 
 def _average(protocol: Protocol, members: list[tuple[str, Filler]], title: str) -> Filler:
-    """Only rows and seeds that all data sets have count; what is missing is named with the data set."""
-    out = Filler(protocol, title, [])
+    """Only rows and seeds that all data sets have count; what is missing is named with the data set.
+
+    A row whose runs are of several backbones has no average; settings that differ from set to set are named.
+    """
+    out = Filler(protocol, title)
+    grid = out.grid
     found = [column for _, filler in members for column in filler.grid.columns if column not in filler.grid.derived]
-    columns = list(dict.fromkeys(found))
+    grid.columns = list(dict.fromkeys(found))
     if protocol.table.columns == "shots":
-        columns.sort(key=lambda column: int(column.split()[0]))
-    out.grid.columns = columns
+        grid.columns.sort(key=lambda column: int(column.split()[0]))
     for _, filler in members:
         for row in filler.grid.rows:
-            out.trainers[row] = filler.trainers.get(row, row)
-    out.grid.rows = list(out.trainers)
-    for row in out.grid.rows:
-        for column in columns:
-            parts = [filler.grid.values.get((row, column), {}) for _, filler in members]
-            out.grid.values[(row, column)] = stats.across(parts)
-            for (name, _), part in zip(members, parts):
-                for seed in {seed for other in parts for seed in other} - set(part):
-                    out.absent.setdefault((row, column, seed), f"it has no result on {name}")
-    out.grid.notes.append("data sets: " + ", ".join(name for name, _ in members))
-    out.sort()
+            out.trainers[row] = filler.trainers[row]
+            out.bases[row], out.suffixes[row] = filler.bases[row], filler.suffixes[row]
+            out.asked |= filler.asked
+    for row in sorted(out.trainers, key=lambda row: (order(out.trainers[row]), row)):
+        cells = [cell for _, f in members for place, cell in f.cells.items() if place[0] == row]
+        mixed = _backbones(result for cell in cells for result in cell.values())
+        if len(mixed) > 1:
+            grid.notes.append(f"{row}: not averaged, its runs are of several backbones ({', '.join(mixed)})")
+            continue
+        grid.rows.append(row)
+        for column in grid.columns:
+            _average_cell(out, row, column, members)
+    grid.notes.append("data sets: " + ", ".join(name for name, _ in members))
     return out
+
+
+def _average_cell(out: Filler, row: str, column: str, members: list[tuple[str, Filler]]) -> None:
+    parts = [filler.grid.values.get((row, column), {}) for _, filler in members]
+    out.grid.values[(row, column)] = stats.across(parts)
+    for (name, _), part in zip(members, parts):
+        for seed in {seed for other in parts for seed in other} - set(part):
+            out.absent.setdefault((row, column, seed), f"it has no result on {name}")
+    first = [next(iter(filler.cells.get((row, column), {}).values()), None) for _, filler in members]
+    runs = [result for result in first if result is not None]
+    for key in rows.differing([runs]):
+        if key in COMPARED:
+            values = ", ".join(f"{r.dataset} {r.settings[key]}" for r in runs if key in r.settings)
+            out.grid.notes.append(f"{row}, {column}: {key} differs from set to set: {values}")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from craft.common.errors import UserError, unknown
 from craft.common.places import command, configs
+from craft.config.layers import find, read_yaml
+from craft.datasets import list_datasets
 from craft.datasets.labels import as_folder
 from craft.datasets.targets import target_domains
 from craft.lab.sweeps.catalogue import EMBEDDED
 from craft.lab.sweeps.protocol import Phase, Protocol
-from craft.trainers.structures import known_structure
+from craft.trainers.structures import Structure, known_structure, trainer_names
 
 ALL = "all"  # as a target: each domain of the data set in turn
 
@@ -69,7 +72,11 @@ def config_name(protocol: Protocol, sweep: Sweep, dataset: str) -> str:
 
 
 def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
-    """All runs in an order in which each comes after the one it needs, seed by seed. UserError for unknown names."""
+    """All runs in an order in which each comes after the one it needs, seed by seed.
+
+    UserError for what could not run: names of phases, trainers, data sets and configurations that do not exist, and
+    two data sets that their folders could not tell apart.
+    """
     names = [phase.name for phase in protocol.phases]
     for name in sweep.phases:
         if name not in names:
@@ -79,6 +86,8 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     if protocol.hosts_only:
         trainers = tuple(dict.fromkeys(known_structure(name).name for name in trainers))
     datasets = targets(protocol, sweep)
+    sources = (sweep.source or protocol.source,) if any(phase.source for phase in phases) else ()
+    _check_labels((*sources, *datasets))
     runs: dict[Path, Run] = {}
     for seed in sweep.seeds:
         for shots in sweep.shots or protocol.shots:
@@ -110,7 +119,7 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
     structure = known_structure(trainer)
     host = structure.name
     if phase.suffix is not None:
-        trainer = host + phase.suffix
+        trainer = _variant(structure, phase.suffix)
     name, _, target = dataset.partition(":")
     _check_dataset(name)
     if target == ALL:
@@ -119,6 +128,8 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
     source = sweep.source or protocol.source
     # Prompts that were learned on the source keep its configuration wherever they are tested.
     config = config_name(protocol, sweep, Path(source.partition(":")[0]).stem if phase.on_source else stem)
+    if sweep.config or config != "demo":  # without a demo.yaml the demonstration backbone has the trainer's defaults
+        _check_config(sweep.config or config, host)
 
     def folder_of(where: str, data: str) -> Path:
         return Path(sweep.output, where, data, f"shots_{shots}", trainer, config, f"seed{seed}")
@@ -142,7 +153,7 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
     options = [("DATASET.NUM_SHOTS", str(shots)), *phase.options]
     if target:
         options.append(("DATASET.TARGET_DOMAINS", target))
-    if config == protocol.config and not sweep.config:
+    if _is_stock(protocol.config, sweep.config or config, host):
         options += protocol.schedule(host, stem, shots)
     arguments += [word for pair in options for word in pair] + list(sweep.options)
     return Run(phase.folder, label, shots, trainer, config, seed, folder, tuple(arguments), needs)
@@ -154,10 +165,69 @@ def _label(dataset: str) -> str:
     return f"{Path(name).stem}-{as_folder(target)}" if target else Path(name).stem
 
 
+# -- what could not run -----------------------------------------------------------------------------------------------
+
+
+def _variant(structure: Structure, suffix: str) -> str:
+    name = structure.name + suffix
+    if suffix not in structure.suffixes:
+        raise UserError(f"there is no trainer {name}: {structure.name} learns nothing; take it out of --trainers")
+    if name not in trainer_names():
+        raise unknown("trainer", name, trainer_names())
+    return name
+
+
 def _check_dataset(name: str) -> None:
-    known = sorted(path.stem for path in (configs() / "datasets").glob("*.yaml"))
-    if name not in known and not Path(name).is_file():
-        raise unknown("data set", name, known)
+    _known_dataset(name, Path(name).is_file())
+
+
+@functools.lru_cache(maxsize=256)
+def _known_dataset(name: str, is_file: bool) -> None:
+    known = _stock_datasets()
+    if name not in known and not is_file:
+        raise unknown("data set", name, sorted(known))
+    registered = (read_yaml(Path(name) if is_file else known[name]).get("DATASET") or {}).get("NAME")
+    if registered and registered not in list_datasets():
+        raise unknown(f"data set in {name}", str(registered), list_datasets())
+
+
+@functools.cache
+def _stock_datasets() -> dict[str, Path]:
+    return {path.stem: path for path in (configs() / "datasets").glob("*.yaml")}
+
+
+def _check_labels(datasets: tuple[str, ...]) -> None:
+    """Folders and tables know a data set by its yaml's name: no two may share it, nor one's own a published one's."""
+    known: dict[str, str] = {}
+    for dataset in dict.fromkeys(datasets):
+        name, label = dataset.partition(":")[0], _label(dataset)
+        file = Path(name).resolve() if Path(name).is_file() else _stock_datasets().get(name)
+        stock = _stock_datasets().get(Path(name).stem)
+        if file is not None and stock is not None and file != stock.resolve():
+            raise UserError(
+                f"{name} has the name of this project's {stock.name}, and its runs would stand under that name; "
+                "rename your file"
+            )
+        identity = f"{file or name}:{dataset.partition(':')[2]}"
+        if known.setdefault(label, identity) != identity:
+            raise UserError(
+                f"{dataset} and {known[label].rstrip(':')} would both have their runs in folders called {label}; "
+                "rename one of the files"
+            )
+
+
+@functools.cache
+def _check_config(config: str, host: str) -> None:
+    """UserError where the trainer has no such configuration."""
+    find(config, configs() / "trainers" / host, "trainer")
+
+
+@functools.cache
+def _is_stock(config: str, asked: str, host: str) -> bool:
+    """Whether the configuration that was asked for, by name or path, is this project's own called ``config``."""
+    folder = configs() / "trainers" / host
+    own = folder / f"{config}.yaml"
+    return own.is_file() and find(asked, folder, "trainer").resolve() == own.resolve()
 
 
 def split_words(words: list[str] | None) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def test_wheel_and_sdist_hold_all_that_runs(built):
     assert {name.split("/")[0] for name in names} == {"craft", f"dassl_craft-{craft.__version__}.dist-info"}
     for room in ROOMS:
         for path in (PROJECT / room).rglob("*"):
-            if path.suffix in (".py", ".yaml", ".css", ".csv", ".html"):
+            if path.suffix in (".py", ".yaml", ".css", ".csv", ".html", ".tex"):
                 assert f"craft/{path.relative_to(PROJECT).as_posix()}" in names
     assert "craft/demo/weights.safetensors" in names
     with tarfile.open(sdist) as archive:

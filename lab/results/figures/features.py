@@ -17,6 +17,8 @@ from craft.lab.sweeps.catalogue import protocol_of
 from craft.trainers.structures import host_name, structure_of
 
 SAMPLES, CLASSES, SEED = 400, 10, 0
+#: up to so many channels are drawn one by one: a histogram of ten shows its bins
+FEW = 60
 
 
 def pairs_of(results: list[Result]) -> list[tuple[Result, list[Result]]]:
@@ -103,9 +105,11 @@ def tsne(pairs: list[tuple[Result, list[Result]]], target: Path) -> list[Path]:
                 panel.set_yticks([])
                 panel.spines[:].set_visible(True)
             handles, labels = axes[0, 0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=min(10, len(labels)), markerscale=1.6)
+            style.legend(figure, handles, labels, markerscale=1.6)
             space = "image features" if vision else "anchor-relative features (the image tower is not prompted)"
-            figure.suptitle(f"{_title(host)}: t-SNE of {space}", fontsize=9.5)
+            count, shown = trained[0].num_classes, min(CLASSES, trained[0].num_classes)
+            which = f"all {count} classes" if shown == count else f"the first {shown} of {count} classes by label"
+            style.title(figure, f"{_title(host)}: t-SNE of {space}; {len(items)} test images of {which}")
     return paths
 
 
@@ -151,23 +155,40 @@ def channels(pairs: list[tuple[Result, list[Result]]], target: Path) -> list[Pat
         space = "channels of the image features" if vision else "anchors (the image tower is not prompted)"
         title = f"channels: {_title(host)}, {host.trainer}"
         with style.sheet(target, slug(title), 1, 2, 7.4, 3.2, paths) as (figure, axes):
-            limit = float(np.quantile(np.abs(np.concatenate(list(ratios.values()))), 0.995)) or 1.0
-            bins = np.linspace(-limit, limit, 31)
+            draw_ratios(axes[0, 0], ratios)
             for number, (name, values) in enumerate(ratios.items()):
-                look = {"color": style.colour(number), "linestyle": style.line(number)}
-                axes[0, 0].hist(np.clip(values, -limit, limit), bins, histtype="step", linewidth=1.4, **look)
                 sizes = np.sort(np.abs(values))
                 share = np.arange(1, len(sizes) + 1) / len(sizes)
                 label = f"{name}: median {np.median(sizes):.2f}"
+                look = {"color": style.colour(number), "linestyle": style.line(number)}
                 axes[0, 1].step(sizes, share, where="post", label=label, linewidth=1.4, **look)
-            axes[0, 0].xaxis.set_major_locator(MaxNLocator(5))
-            axes[0, 0].set_xlabel("log2 importance in target / in source")
-            axes[0, 0].set_ylabel("channels")
             axes[0, 1].set_xlabel("|log2 ratio|")
             axes[0, 1].set_ylabel("share of channels below")
-            axes[0, 1].legend(loc="lower right")
-            figure.suptitle(f"channel importance ratio: {_title(host)}; {len(values)} {space}", fontsize=9.5)
+            style.legend(figure, *axes[0, 1].get_legend_handles_labels())
+            style.title(figure, f"channel importance ratio: {_title(host)}; {len(values)} {space}")
     return paths
+
+
+def draw_ratios(panel, ratios: dict[str, np.ndarray]) -> None:
+    """Ratios (d,) by name: a point a channel, its points joined across names, where there are few; else histograms."""
+    panel.set_xlabel("log2 importance in target / in source")
+    panel.xaxis.set_major_locator(MaxNLocator(5))
+    panel.axvline(0, color="black", linewidth=0.8)
+    if len(next(iter(ratios.values()))) <= FEW:
+        panel.plot(np.stack(list(ratios.values())), range(len(ratios)), color="#BBBBBB", linewidth=0.6, zorder=1)
+        for number, values in enumerate(ratios.values()):
+            look = {"color": style.colour(number), "marker": style.marker(number)}
+            panel.scatter(values, np.full(len(values), number), s=22, alpha=0.8, linewidths=0, zorder=2, **look)
+        panel.set_yticks(range(len(ratios)), ratios)
+        panel.set_ylim(len(ratios) - 0.5, -0.5)  # the host above
+        panel.grid(False, axis="y")
+        return
+    limit = float(np.quantile(np.abs(np.concatenate(list(ratios.values()))), 0.995)) or 1.0
+    bins = np.linspace(-limit, limit, 31)
+    for number, values in enumerate(ratios.values()):
+        look = {"color": style.colour(number), "linestyle": style.line(number)}
+        panel.hist(np.clip(values, -limit, limit), bins, histtype="step", linewidth=1.4, **look)
+    panel.set_ylabel("channels")
 
 
 def predictions(pairs: list[tuple[Result, list[Result]]], target: Path) -> list[Path]:
@@ -214,10 +235,9 @@ def predictions(pairs: list[tuple[Result, list[Result]]], target: Path) -> list[
                     bars.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
                     bars.set_xlabel("probability" if row else "")
                     bars.set_title(f"{change[number]:+.2f}", loc="right")
-            figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-            figure.suptitle(
-                f"{_title(host)}: largest gains (above) and losses (below) of the true class's probability",
-                fontsize=9.5,
+            style.legend(figure, *axes[0, 1].get_legend_handles_labels())
+            style.title(
+                figure, f"{_title(host)}: largest gains (above) and losses (below) of the true class's probability"
             )
     return paths
 

@@ -108,7 +108,7 @@ def few_shot(grids: list[Grid], target: Path) -> list[Path]:
     for grid in grids:
         if grid.table.columns != "shots" or len(grid.columns) < 2:
             continue
-        with style.sheet(target, slug(grid.title), 1, 1, 4.6, 3.3, paths) as (_, axes):
+        with style.sheet(target, slug(grid.title), 1, 1, 4.6, 3.6, paths) as (figure, axes):
             panel = axes[0, 0]
             counts = [int(column.split()[0]) for column in grid.columns]
             for number, row in enumerate(grid.rows):
@@ -131,7 +131,8 @@ def few_shot(grids: list[Grid], target: Path) -> list[Path]:
             panel.set_xlabel("shots (images a class)")
             panel.set_ylabel("accuracy (%)")
             panel.set_title(grid.title)
-            panel.legend()
+            # Below, not within: it would lie on the lines.
+            style.legend(figure, *panel.get_legend_handles_labels())
     return paths
 
 
@@ -180,8 +181,8 @@ def loss_curves(results: list[Result], target: Path) -> list[Path]:
                 panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes[0, 0].set_ylabel("loss term, weighted")
             handles = {label: handle for panel in axes[0] for handle, label in zip(*panel.get_legend_handles_labels())}
-            figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
-            figure.suptitle(title, fontsize=9.5)
+            style.legend(figure, handles.values(), handles.keys())
+            style.title(figure, title)
     return paths
 
 

@@ -1,9 +1,10 @@
-"""How figures look, once: Okabe and Ito's colours, which the colour-blind tell apart, with hatches and markers that
-survive a black-and-white print, and files that a paper and a web page can both use."""
+"""Sheets of panels as PNG and PDF, which a paper and a web page can both use, in the colours of `craft.lab.palette`;
+hatches and markers survive a black-and-white print."""
 
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -13,30 +14,9 @@ matplotlib.use("Agg")  # figures go to files; a machine without a screen must do
 import matplotlib.pyplot as plt
 
 from craft.common.files import atomic_path
+from craft.lab.palette import COLOURS, SETTINGS, colour, hatch, line, marker
 
-#: Okabe & Ito, Color Universal Design (2008), without yellow, which vanishes on paper
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
-LINES = ("-", "--", "-.", ":")
-SETTINGS = {
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.labelsize": 9,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "hatch.linewidth": 0.6,
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,  # text stays text; journals ask for it
-    "svg.hashsalt": "craft",
-}
+__all__ = ["COLOURS", "colour", "hatch", "legend", "line", "marker", "sheet", "title"]
 
 
 @contextlib.contextmanager
@@ -53,23 +33,21 @@ def sheet(target: Path, name: str, rows: int, columns: int, width: float, height
                 # No dates in the files: the same numbers give the same bytes.
                 metadata = {"CreationDate": None} if ending == "pdf" else {"Software": None}
                 with atomic_path(path) as temporary:
-                    figure.savefig(temporary, format=ending, metadata=metadata)
+                    # The paper is as large as what is on it, so that no legend or label is cut off.
+                    figure.savefig(temporary, format=ending, metadata=metadata, bbox_inches="tight", pad_inches=0.06)
                 paths.append(path)
         finally:
             plt.close(figure)
 
 
-def colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
+def legend(figure, handles, labels, **options) -> None:
+    """A legend below all panels, in as many columns as the sheet has room for."""
+    labels = list(labels)
+    one = 0.45 + 0.066 * max(map(len, labels), default=1)  # inches: a handle, and letters of 8 points
+    columns = max(1, min(len(labels), int(figure.get_figwidth() / one)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **options)
 
 
-def marker(number: int) -> str:
-    return MARKERS[number % len(MARKERS)]
-
-
-def hatch(number: int) -> str:
-    return HATCHES[number % len(HATCHES)]
-
-
-def line(number: int) -> str:
-    return LINES[number % len(LINES)]
+def title(figure, text: str) -> None:
+    """A title above all panels, in as many lines as the sheet's width asks for."""
+    figure.suptitle(textwrap.fill(text, max(30, int(13 * figure.get_figwidth()))), fontsize=9.5)

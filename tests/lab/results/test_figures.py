@@ -1,13 +1,18 @@
 """Figures: the channel importance ratio by hand, who is compared with whom, and every kind drawn from real runs."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from craft.lab import palette
+from craft.lab.bench import summary
 from craft.lab.results import command as cli
 from craft.lab.results.collect import collect
-from craft.lab.results.figures import OF_MODELS, OF_NUMBERS, draw_all, features, models
+from craft.lab.results.figures import OF_MODELS, OF_NUMBERS, draw_all, features, models, style
+from tests.conftest import PROJECT
 from tests.runs import run
 
 SETTINGS = ["DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "2", "DATALOADER.NUM_WORKERS", "0"]
@@ -45,6 +50,43 @@ def test_channel_importance_ratio_by_hand():
     assert torch.allclose(found, torch.tensor([-1.0, np.log2(1.5)], dtype=found.dtype))
     # The same channels, twice as strong everywhere, are used alike.
     assert torch.allclose(features.channel_importance_ratio(source, 2 * source), torch.zeros(2), atol=1e-6)
+
+
+def test_few_channels_are_points_and_many_a_histogram():
+    from matplotlib.figure import Figure
+
+    few = {"CoOp": np.array([-0.4, 0.1, 0.3]), "CoOpCraft": np.array([-0.2, 0.0, 0.1])}
+    panel = Figure().subplots()
+    features.draw_ratios(panel, few)
+    assert [dots.get_offsets()[:, 0].tolist() for dots in panel.collections] == [v.tolist() for v in few.values()]
+    assert [label.get_text() for label in panel.get_yticklabels()] == list(few)
+    panel = Figure().subplots()
+    features.draw_ratios(panel, {name: np.linspace(-1, 1, 500) for name in few})
+    assert not panel.collections and panel.get_ylabel() == "channels"
+
+
+def test_no_legend_and_no_title_is_cut_off(tmp_path):
+    """A sheet that is narrow for what it says: the file grows, and nothing touches its edge."""
+    names = [f"a class with a rather long name {i}" for i in range(10)]
+    with style.sheet(tmp_path, "narrow", 1, 1, 3.0, 2.4, []) as (figure, axes):
+        for name in names:
+            axes[0, 0].plot([0, 1], [0, 1], label=name)
+        style.legend(figure, *axes[0, 0].get_legend_handles_labels())
+        style.title(figure, "a title that is much longer than three inches of paper allow, so it takes several lines")
+        figure.canvas.draw()
+        boxes = [artist.get_window_extent() for artist in (figure.legends[0], figure._suptitle)]
+        assert all(box.x0 >= 0 and box.x1 <= 300 for box in boxes)
+    pixels = np.asarray(Image.open(tmp_path / "narrow.png").convert("L"))
+    assert min(pixels[0].min(), pixels[-1].min(), pixels[:, 0].min(), pixels[:, -1].min()) > 200
+
+
+def test_all_figures_take_their_colours_from_one_place(tmp_path):
+    assert style.COLOURS is palette.COLOURS
+    summary.figure(json.loads((PROJECT / "docs/benchmarks.json").read_text()), tmp_path / "bench.png")
+    pixels = np.asarray(Image.open(tmp_path / "bench.png").convert("RGB")).reshape(-1, 3)
+    drawn = {tuple(pixel) for pixel in pixels}
+    assert tuple(int(palette.COLOURS[0][i : i + 2], 16) for i in (1, 3, 5)) in drawn
+    assert (0x1F, 0x77, 0xB4) not in drawn  # matplotlib's own first
 
 
 def test_host_and_craft_are_paired(runs):

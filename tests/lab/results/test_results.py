@@ -209,14 +209,19 @@ def test_damaged_logs_do_no_harm(foreign):
 # -- formats ---------------------------------------------------------------------------------------------------------
 
 
+def cells(line):
+    """Of a row of a Markdown table."""
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
 def test_best_is_bold_and_published_apart(foreign):
     grids = build(collect(foreign))
     lines = markdown(grids).splitlines()
     header = next(line for line in lines if line.startswith("| method"))
-    assert header == "| method | base | new | H | n | base (published) | new (published) | H (published) |"
-    craft = next(line for line in lines if line.startswith("| CoOpCraft |"))
-    assert "**97.70 ± 0.72**" in craft and craft.endswith("| – | – | – |")
-    assert "**" not in next(line for line in lines if line.startswith("| CoOp |"))
+    assert cells(header) == ["method", "base", "new", "H", "n", *(f"{c} (published)" for c in ("base", "new", "H"))]
+    craft = next(line for line in lines if line.startswith("| CoOpCraft "))
+    assert "**97.70 ± 0.72**" in cells(craft) and cells(craft)[-3:] == ["–"] * 3
+    assert "**" not in next(line for line in lines if line.startswith("| CoOp "))
     assert "\\textbf{97.70 $\\pm$ 0.72}" in latex(grids)
     assert "97.70 ± 0.72*" in text(grids)
 
@@ -228,9 +233,20 @@ def test_json_and_csv_hold_every_number(foreign):
     assert cell["values"] == {"1": 80.0, "2": 90.0, "3": 85.0}
     assert (cell["mean"], cell["std"], cell["n"]) == (85.0, 5.0, 3)
     rows = list(csv.DictReader(io.StringIO(as_csv(grids))))
-    ours = next(r for r in rows if r["kind"] == "ours" and (r["method"], r["column"]) == ("CoOp", "new"))
-    assert (float(ours["mean"]), ours["values"]) == (85.0, "1=80.0 2=90.0 3=85.0")
-    assert {row["kind"] for row in rows} == {"ours", "difference", "published"}
+    ours = [r for r in rows if r["kind"] == "run" and (r["method"], r["column"]) == ("CoOp", "new")]
+    assert [(r["seed"], float(r["value"])) for r in ours] == [("1", 80.0), ("2", 90.0), ("3", 85.0)]
+    for key, value in {
+        "protocol": "base2new",
+        "dataset": "Caltech101",
+        "config": "vit_b16_ctxv1",
+        "shots": "16",
+    }.items():
+        assert {r[key] for r in ours} == {value}
+    assert ours[0]["source"].endswith("test_new/caltech101/shots_16/CoOp/vit_b16_ctxv1/seed1")
+    derived = [float(r["value"]) for r in rows if r["kind"] == "derived" and r["method"] == "CoOp"]
+    assert derived == [pytest.approx(2 * b * n / (b + n)) for b, n in BASE2NEW["CoOp"].values()]
+    theirs = [r for r in rows if r["kind"] == "published"]
+    assert theirs and all(r["source"] and not r["seed"] for r in theirs)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -238,7 +254,7 @@ def test_command_line(foreign, name, capsys, tmp_path):
     assert cli.main(["table", str(foreign), "--format", name, "--write", str(tmp_path / "to")]) == 0
     assert "CoOpCraft" in capsys.readouterr().out
     assert json.loads((tmp_path / "to/results.json").read_text())[0]["protocol"] == "base2new"
-    assert (tmp_path / "to/results.csv").read_text().startswith("protocol,table,method")
+    assert (tmp_path / "to/results.csv").read_text().startswith("protocol,dataset,method")
 
 
 def test_command_line_mistakes(foreign, capsys):
@@ -256,7 +272,7 @@ def test_report_is_one_file_that_names_what_is_missing(foreign, tmp_path):
     target = tmp_path / "report.html"
     assert cli.main(["report", str(foreign), "--to", str(target), "--only", "gains"]) == 0
     page = target.read_text()
-    assert "<b>97.00 ± 1.00</b>" not in page and "<b>98.00 ± 0.71</b>" in page
+    assert "<b>97.00</b>" not in page and "<b>98.00</b><small><span>±\N{NO-BREAK SPACE}0.71</span></small>" in page
     assert "MemoryError: &lt;it&gt; was too much &amp; more" in page
     assert 'src="data:image/png;base64,' in page
     # Nothing is fetched when it is opened.

@@ -86,7 +86,7 @@ def test_phases_as_columns_with_their_harmonic_mean_and_its_figure(registered, t
         for (stem, name), value in zip((("dtd", "DescribableTextures"), ("food101", "Food101")), both):
             folder = tmp_path / f"clock/{phase}/{stem}/shots_16/{trainer}/few_shot/seed1"
             write(folder, value, dataset=name, trainer=trainer)
-    textures, food, average = build(collect(tmp_path), "clock")
+    food, textures, average = build(collect(tmp_path), "clock")  # in CoOp's order
     assert textures.title == "clock: DescribableTextures, 16 shots" and food.columns == ["day", "night", "HM"]
     assert textures.values[("CoOp", "HM")][1] == pytest.approx(2 * 80 * 40 / 120)
     assert average.values[("CoOp", "day")] == {1: 70.0} and average.values[("CoOp", "HM")][1] == pytest.approx(
