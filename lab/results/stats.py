@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy import stats as scipy_stats
-
 Seeds = Mapping[int, float]
 ENOUGH = 3  # pairs for an interval: of two, equal by chance, it would be of no width
 
@@ -71,9 +69,10 @@ def paired(ours: Seeds, host: Seeds, confidence: float = 0.95) -> Difference | N
     found = summary(pairs)
     if found is None:
         return None
-    if found.n < ENOUGH:
+    if found.std is None or found.n < ENOUGH:
         return Difference(found.mean, found.std, None, None, found.n)
-    assert found.std is not None
+    from scipy import stats as scipy_stats  # slow to load, and of no use to --help
+
     half = float(scipy_stats.t.ppf((1 + confidence) / 2, found.n - 1)) * found.std / math.sqrt(found.n)
     return Difference(found.mean, found.std, found.mean - half, found.mean + half, found.n)
 
