@@ -7,7 +7,7 @@ name in a table: what distinguishes them is added.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from craft.datasets.registry import READERS
@@ -42,14 +42,19 @@ class DataSet:
     @property
     def shown(self) -> str:
         """Its name in a table, as long as no other has the same."""
-        if not self.stem or stock_name(self.stem) == self.name:
-            text = self.name
-        elif self.name in GENERIC:
+        if self.name in GENERIC and self.stem:
             text = self.stem
+        elif not self.stem or stock_name(self.stem) == self.name:
+            text = self.name
         else:
             text = f"{self.name} ({self.stem})"
         text += f"-{self.target}" if self.target else ""
         return f"{text} (subset)" if self.subset else text
+
+
+def family(one: DataSet) -> str:
+    """What a data set is called without its target domain."""
+    return replace(one, target="").shown
 
 
 def data_set(name: str, label: str, flat: dict[str, Any], subset: str = "") -> DataSet:

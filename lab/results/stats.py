@@ -69,10 +69,9 @@ def paired(ours: Seeds, host: Seeds, confidence: float = 0.95) -> Difference | N
     found = summary(pairs)
     if found is None:
         return None
-    if found.n < ENOUGH:
+    if found.std is None or found.n < ENOUGH:
         return Difference(found.mean, found.std, None, None, found.n)
-    assert found.std is not None
-    from scipy import stats as scipy_stats  # a second to load, which nothing else here needs
+    from scipy import stats as scipy_stats  # slow to load, and of no use to --help
 
     half = float(scipy_stats.t.ppf((1 + confidence) / 2, found.n - 1)) * found.std / math.sqrt(found.n)
     return Difference(found.mean, found.std, found.mean - half, found.mean + half, found.n)

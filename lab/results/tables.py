@@ -86,7 +86,7 @@ def _in_order(per: tuple[str, ...], keys: list[tuple], members: list[Result]) ->
     names = sets.in_order((result.dataset, result.data) for result in members)
 
     def rank(key: tuple) -> tuple:
-        places = {"dataset": names.index, "host": order, "shots": int}
+        places = {"dataset": names.index, "family": str, "host": order, "shots": int}
         return tuple(places[kind](value) for kind, value in zip(per, key))
 
     return sorted(keys, key=rank)
@@ -94,7 +94,7 @@ def _in_order(per: tuple[str, ...], keys: list[tuple], members: list[Result]) ->
 
 def _of(result: Result, kind: str) -> Any:
     if kind == "family":
-        return result.dataset.partition("-")[0]
+        return sets.family(result.data)
     return host_name(result.trainer) if kind == "host" else getattr(result, kind)
 
 

@@ -65,9 +65,9 @@ class Table:
     (the source first) or ``metrics``. rows: ``trainers``, or ``phases``, each compared with the first of them.
     metrics: where they are the columns. main: the metric of all cells where they are not, and the one that is missed
     where no run has any. harmonic: (column, of these two columns). average: over data sets, in a column where they are
-    columns, else in a table of its own. published: whose numbers stand beside ours (the protocol of files in lab/results/published).
-    claims: where gains that Craft's paper names without a table are quoted: ``beside`` published numbers, below the
-    last table, or ``each`` table of data that were not made on this machine. notes: below each table.
+    columns, else in a table of its own. published: whose numbers stand beside ours, a protocol of the files in
+    lab/results/published. claims: where gains that Craft's paper names without a table are quoted, beside runs of
+    their setting: ``beside`` published numbers, below the last table, or below ``each``. notes: below each table.
     """
 
     per: tuple[str, ...] = ("dataset", "shots")
