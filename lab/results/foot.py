@@ -4,14 +4,11 @@ the test set's size allows to tell."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from craft.common.files import digest_json
 from craft.lab.results import rows, stats
 from craft.lab.results.collect import Result
-
-if TYPE_CHECKING:
-    from craft.lab.results.grid import Grid
+from craft.lab.results.grid import Grid
 
 SMALL = 2000  # test images: below it, one more right answer is seen in the table
 MANY = 6  # digests that are written out; of more, one digest of all

@@ -42,7 +42,8 @@ class DataSet:
     @property
     def shown(self) -> str:
         """Its name in a table, as long as no other has the same."""
-        if self.name in GENERIC and self.stem:
+        own = self.stem.replace("_", "").lower() == self.name.lower()  # image_folder, of ImageFolder
+        if self.name in GENERIC and self.stem and not own:
             text = self.stem
         elif not self.stem or stock_name(self.stem) == self.name:
             text = self.name

@@ -11,7 +11,8 @@ from typing import Any
 from craft.common.errors import UserError, unknown
 from craft.lab.results import rows, sets, stats
 from craft.lab.results.collect import Result
-from craft.lab.results.grid import Filler, Grid, count_shots, order
+from craft.lab.results.filler import Filler
+from craft.lab.results.grid import Grid, count_shots, order
 from craft.lab.results.published import claims
 from craft.lab.sweeps.catalogue import PROTOCOLS, SINGLE_RUNS
 from craft.lab.sweeps.protocol import Protocol, Table

@@ -91,7 +91,7 @@ SWEEP = ("CoOp CoOpCraft", "caltech101 dtd", "1 2", "--backbone", "demo", "--sho
 
 def test_a_killed_sweep_goes_on_and_gives_the_same_table(bash, data, tmp_path):
     whole = bash("base2new.sh", data, *SWEEP, OUTPUT=str(tmp_path / "whole"))
-    assert "16 run, 0 done before, 0 failed" in whole and "base2new: average over 2 data sets" in whole
+    assert "16 run, 0 done before, 0 failed" in whole and "base2new: 2 data sets, 2 shots, demo" in whole
     killed = bash.start("base2new.sh", data, *SWEEP)
     deadline = time.monotonic() + 200
     while sum(state == "done" for state in states(bash.output).values()) < 5:
@@ -134,7 +134,7 @@ def test_a_failed_run_leaves_the_others_done_and_is_named(bash, data, tmp_path):
     assert found.pop("base2new/train_base/caltech101/shots_2/CoOp/demo/seed1") == "failed"
     assert found == {f"base2new/{p}/dtd/shots_2/CoOp/demo/seed1": "done" for p in ("train_base", "test_new")}
     # The table of what there is comes all the same, and says what is missing.
-    assert "missing: CoOp, base: seed 1 (failed: " in said and "base2new: DescribableTextures, 2 shots" in said
+    assert "missing: CoOp, base: seed 1 (failed: " in said and "base2new: DescribableTextures (subset), 2 shots" in said
     # Restored, only what failed is done.
     image.write_bytes((data / image.relative_to(damaged)).read_bytes())
     assert "2 run, 2 done before, 0 failed" in bash("base2new.sh", damaged, *sweep)
@@ -164,7 +164,7 @@ def test_jobs_side_by_side_give_the_same_and_changed_settings_fail_alone(bash, p
     ("script", "arguments", "said"),
     [
         ("few_shot.sh", ["CoOp", "dtd", "1", "--shots", "1 2"], ["few_shot: DescribableTextures", "2 shots"]),
-        ("cross_dataset.sh", ["CoOpCraft", "dtd", "1", "--source", "caltech101"], ["Caltech101 (source)"]),
+        ("cross_dataset.sh", ["CoOpCraft", "dtd", "1", "--source", "caltech101"], ["Caltech101 (subset) (source)"]),
         ("domain_generalization.sh", ["MaPLe", "imagenet_a imagenet_r", "1"], ["ImageNetR", "average"]),
         ("ood.sh", ["CoOpCraftOOD", "imagenet_ood:a", "1"], ["ImageNetOOD-a"]),
         ("ablation.sh", ["CoOp", "digits_shift", "1"], ["+ stochastic", "+ all − host"]),

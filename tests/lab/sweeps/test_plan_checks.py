@@ -65,7 +65,7 @@ def test_a_data_set_nobody_reads_is_refused(tmp_path):
 
 
 def test_two_data_sets_of_one_folder_name_are_refused(tmp_path):
-    for name in ("a/birds.yaml", "b/birds.yaml", "a/caltech101.yaml", "a/pacs.yaml", "a/pacs-art.yaml"):
+    for name in ("a/birds.yaml", "b/birds.yaml", "a/caltech101.yaml", "a/scenes.yaml", "a/scenes-art.yaml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("DATASET: {NAME: ImageFolder}\n")
 
@@ -73,11 +73,11 @@ def test_two_data_sets_of_one_folder_name_are_refused(tmp_path):
         datasets = tuple(name if name.startswith("caltech") else str(tmp_path / name) for name in names)
         return plan(PROTOCOLS["few_shot"], Sweep(trainers=("CoOp",), datasets=datasets))
 
-    assert planned("a/birds.yaml", "a/pacs.yaml:art", "caltech101")
+    assert planned("a/birds.yaml", "a/scenes.yaml:art", "caltech101")
     for names, said in (
         (("a/birds.yaml", "b/birds.yaml"), "folders called birds"),
         (("a/caltech101.yaml",), "rename your file"),
-        (("a/pacs.yaml:art", "a/pacs-art.yaml"), "folders called pacs-art"),
+        (("a/scenes.yaml:art", "a/scenes-art.yaml"), "folders called scenes-art"),
     ):
         with pytest.raises(UserError, match=said):
             planned(*names)
