@@ -3,13 +3,15 @@ apart. No library is loaded for them."""
 
 from __future__ import annotations
 
+from typing import Any
+
 #: Okabe & Ito, Color Universal Design (2008), without yellow, which vanishes on paper
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
 LINES = ("-", "--", "-.", ":")
 #: of matplotlib
-SETTINGS = {
+SETTINGS: Any = {  # matplotlib names each key in its types
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.labelsize": 9,

@@ -66,6 +66,11 @@ class Result:
     on_test: bool = True
     remarks: tuple[str, ...] = ()
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """Its record; empty for a run that left a log only."""
+        return self.record or {}
+
 
 def collect(root: str | os.PathLike) -> list[Result]:
     """All runs below ``root``, sorted by folder. UserError where it is no folder or holds no run."""
@@ -171,7 +176,7 @@ def _from_record(folder: Path, where: dict[str, Any], own: dict[str, Any]) -> Re
     crafted = host_name(config["TRAINER"]["NAME"]) != config["TRAINER"]["NAME"] and own.get("mode") != "evaluate"
     read = {key: value for key, value in identity.settled(config).items() if crafted or CRAFT not in key}
     subset = (
-        sets.found_part(split.get("subset"))
+        sets.found_part(split["subset"])
         if split.get("subset") is not None
         else sets.part_of(
             node["NAME"], half, classes, tested if on_test else None, bool(node.get("ALLOW_SUBSET")) and not classes

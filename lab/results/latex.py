@@ -73,7 +73,7 @@ def _sign(sign: str) -> str:
         return sign
     if sign.isspace():
         return " "
-    letter, *marks = unicodedata.normalize("NFD", sign)
+    letter, *marks = list(unicodedata.normalize("NFD", sign))
     if letter.isascii() and letter.isalpha() and len(marks) == 1 and marks[0] in ACCENTS:
         return f"{ACCENTS[marks[0]]}{{{letter}}}"
     return "" if unicodedata.category(sign).startswith("C") else f"[U+{ord(sign):04X}]"

@@ -180,12 +180,12 @@ def _settings(results: list[Result]) -> dict[str, Any]:
         flat = _config(first)
         chosen = [*(str(flat.get(key, "–")) for key in SETTINGS), *_weights(trainer, flat)]
         minutes = sum(_timing(r).get("seconds", 0) for r in members) / len(members) / 60
-        peaks = [max((r.record.get("peak_memory_mb") or {"": 0}).values()) for r in members]
-        codes = sorted({r.record["identity"]["code"] for r in members})
+        peaks = [max((r.told.get("peak_memory_mb") or {"": 0}).values()) for r in members]
+        codes = sorted({r.told["identity"]["code"] for r in members})
         name = f"{phase} {dataset} {trainer}"
         seeds = " ".join(str(r.seed) for r in members)
         rows.append([name, str(shots), seeds, *chosen, f"{minutes:.1f}", f"{max(peaks):.0f}", ", ".join(codes)])
-        text = "\n".join(f"{key}: {value}" for key, value in sorted(identity.settled(first.record["config"]).items()))
+        text = "\n".join(f"{key}: {value}" for key, value in sorted(identity.settled(first.told["config"]).items()))
         facts = "\n".join(f"{key}: {value}" for key, value in _facts(first).items())
         said = f"{name}, {shots} shots: command and configuration of seed {first.seed}"
         details.append({"summary": said, "facts": facts, "configuration": text})
@@ -204,7 +204,7 @@ def _weights(trainer: str, flat: dict[str, Any]) -> list[str]:
 
 
 def _facts(result: Result) -> dict[str, Any]:
-    own = result.record
+    own = result.told
     return {
         "command": own.get("command"),
         "identity": own.get("identity"),

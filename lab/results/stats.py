@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Seeds = Mapping[int, float]
@@ -51,7 +51,7 @@ def harmonic(base: Seeds, new: Seeds) -> dict[int, float]:
     }
 
 
-def across(parts: list[Seeds]) -> dict[int, float]:
+def across(parts: Sequence[Seeds]) -> dict[int, float]:
     """Mean over data sets seed by seed, for the seeds that all of them have."""
     if not parts:
         return {}

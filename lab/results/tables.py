@@ -5,7 +5,7 @@ No protocol has code of its own here: one that is declared elsewhere gets its ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from craft.common.errors import UserError, unknown
@@ -87,7 +87,7 @@ def _in_order(per: tuple[str, ...], keys: list[tuple], members: list[Result]) ->
     names = sets.in_order((result.dataset, result.data) for result in members)
 
     def rank(key: tuple) -> tuple:
-        places = {"dataset": names.index, "family": str, "host": order, "shots": int}
+        places: dict[str, Callable[[Any], Any]] = {"dataset": names.index, "family": str, "host": order, "shots": int}
         return tuple(places[kind](value) for kind, value in zip(per, key))
 
     return sorted(keys, key=rank)
@@ -240,11 +240,11 @@ def _averages(protocol: Protocol, fillers: list[tuple[Key, Filler]]) -> list[Gri
         rest = {kind: value for kind, value in key.items() if kind != "dataset"}
         alike.setdefault(tuple(rest.items()), []).append((key["dataset"], filler))
     grids = []
-    for rest, members in alike.items():
+    for shared, members in alike.items():
         if len(members) < 2:
             continue
-        average = _average(protocol, members, _title(protocol, dict(rest), f"average over {len(members)} data sets"))
-        average.grid.of = dict(rest)
+        average = _average(protocol, members, _title(protocol, dict(shared), f"average over {len(members)} data sets"))
+        average.grid.of = dict(shared)
         _derive(protocol.table, average, "; here of the averages over data sets")
         behind = {
             row: [[r for place, cell in f.cells.items() if place[0] == row for r in cell.values()] for _, f in members]

@@ -141,7 +141,7 @@ def grid(runs: list[Run]) -> list[str]:
         short = {"not started": "-", "failed": "FAILED"}.get(state.name, state.name)
         if state.name in ("interrupted", "running") and state.epochs:
             short = f"{state.name} {state.epoch}/{state.epochs}"
-        if state.name == "done" and (record.read(run.folder).get("identity") or {}).get("code") != code:
+        if state.name == "done" and ((record.read(run.folder) or {}).get("identity") or {}).get("code") != code:
             short = "done*"
         if state.name in ("done", "interrupted"):
             refused, why = check.refusal(run)

@@ -97,7 +97,7 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
                         run = _run(protocol, sweep, phase, dataset, shots, trainer, seed)
                         runs[run.folder] = run
     # A training is followed by its evaluations, so that the first results are whole rows of the table.
-    order = {folder: number for number, folder in enumerate(runs)}
+    order: dict[Path | None, int] = {folder: number for number, folder in enumerate(runs)}
     return sorted(runs.values(), key=lambda run: (run.seed, order.get(run.needs, order[run.folder]), order[run.folder]))
 
 

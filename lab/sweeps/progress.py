@@ -81,9 +81,10 @@ class Estimate:
         for run in waiting:
             whole = self.of(run)
             seconds.append(sum(known) / len(known) if whole is None and known else whole)
-        if None in seconds:
+        found = [one for one in seconds if one is not None]
+        if len(found) < len(seconds):
             return None
-        return max([sum(seconds) / max(1, jobs), *seconds[: len(going)]], default=0.0)
+        return max([sum(found) / max(1, jobs), *found[: len(going)]], default=0.0)
 
 
 class Lines:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from craft.common.errors import UserError
 from craft.lab.sweeps.executors import Ended, Executor, Job
@@ -38,7 +39,8 @@ class Check:
     loaded once, and so is each data set."""
 
     def __init__(self) -> None:
-        self.defaults = self.data = None
+        self.defaults: Any = None
+        self.data: Any = None
 
     def __call__(self, run: Run, code: bool = False) -> str:
         """``new``, ``resume`` or ``done``; `record.OtherRun` for a run with other settings or data, UserError for data
@@ -57,7 +59,7 @@ class Check:
         mode, model = launch.mode_and_model(cfg, options)
         absent, data = absent_values(cfg), functools.partial(self.data, cfg)
         todo = record.what_to_do(run.folder, cfg, self.defaults, mode, model, absent=absent, data=data, remedy=REMEDY)
-        if todo == "done" and code and record.read(run.folder)["identity"]["code"] != identity.code_digest():
+        if todo == "done" and code and (record.read(run.folder) or {})["identity"]["code"] != identity.code_digest():
             return "new"
         return todo
 

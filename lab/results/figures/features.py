@@ -140,7 +140,7 @@ def channels(pairs: list[tuple[Result, list[Result]]], target: Path) -> list[Pat
     """
     paths: list[Path] = []
     for host, crafts in pairs:
-        if not (host.record.get("split") or {}).get("unlabelled"):
+        if not (host.told.get("split") or {}).get("unlabelled"):
             continue
         runs = [(run.trainer, models.load(run)) for run in (host, *crafts)]
         data = runs[0][1].dm.dataset

@@ -56,24 +56,24 @@ def load(result: Result):
     It is built as for any evaluation, so it needs neither anchors nor unlabelled images. UserError where the checkpoint
     or the data are gone.
     """
-    cfg = configuration(result.record)
+    cfg = configuration(result.told)
     trainer = _quietly(cfg)
     if trainer.structure.trainable:
-        model = result.record["identity"].get("model")
+        model = result.told["identity"].get("model")
         folder = Path(model["path"]).parent.parent if model else result.folder
         from craft.runs.checkpoints import last_epoch
 
         with contextlib.redirect_stdout(io.StringIO()):
             # Records from before they told the epoch go by the configuration.
             by = "best_val" if cfg.TEST.FINAL_MODEL == "best_val" else "last"
-            of = result.record.get("evaluated") or {"epoch": last_epoch(folder), "by": by}
+            of = result.told.get("evaluated") or {"epoch": last_epoch(folder), "by": by}
             trainer.load_model(str(folder), None if of["by"] == "best_val" else of["epoch"])
     return trainer
 
 
 def zero_shot(result: Result):
     """CLIP with hand-written texts on the data of a run."""
-    return _quietly(configuration(result.record, "ZeroshotCLIP"))
+    return _quietly(configuration(result.told, "ZeroshotCLIP"))
 
 
 def _quietly(cfg):

@@ -38,7 +38,7 @@ def ablation(grids: list[Grid], target: Path) -> list[Path]:
             panel = axes[0, 0]
             for number, (row, found) in enumerate(pairs):
                 panel.bar(number, found.mean, 0.62, color=style.colour(0), alpha=0.55, hatch=style.hatch(number))
-                if found.low is not None:
+                if found.low is not None and found.high is not None:
                     error = [[found.mean - found.low], [found.high - found.mean]]
                     panel.errorbar(number, found.mean, error, color="black", capsize=4, linewidth=1)
                 seeds = grid.values[(row, metric)]
@@ -49,6 +49,7 @@ def ablation(grids: list[Grid], target: Path) -> list[Path]:
             panel.axhline(0, color="black", linewidth=0.8)
             panel.set_xticks(range(len(pairs)), [row for row, _ in pairs])
             base = stats.summary(host)
+            assert base is not None, "a pair has values on both sides"
             spread = f" ± {base.std:.1f}" if base.std is not None else ""
             panel.set_title(
                 f"{grid.title}\n{base_row}: {base.mean:.1f}{spread} % over {base.n} seed{'s' if base.n > 1 else ''}"
@@ -91,7 +92,7 @@ def _gains(
             for number, (_, found) in enumerate(bars):
                 gain = found.mean >= 0
                 panel.barh(number, found.mean, 0.62, color=style.colour(0 if gain else 1), hatch="" if gain else "//")
-                if found.low is not None:
+                if found.low is not None and found.high is not None:
                     error = [[found.mean - found.low], [found.high - found.mean]]
                     panel.errorbar(found.mean, number, xerr=error, color="black", capsize=3, linewidth=1)
             panel.axvline(0, color="black", linewidth=0.8)
