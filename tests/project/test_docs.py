@@ -11,6 +11,7 @@ from importlib.util import find_spec
 import pytest
 
 from craft.__main__ import COMMANDS
+from craft.common import places
 from craft.config.commandline import parser as run_parser
 from craft.datasets.tools import command as data
 from craft.lab.bench import command as bench
@@ -70,6 +71,16 @@ def check_sweep(arguments, whole):
     assert action in ("list", "show", "run", "status"), action
     if not whole:
         sweep.parser().parse_args(arguments)
+    elif "--import" in arguments:  # in a process of its own, or what it registers would be there for all tests
+        words = [action if action == "list" else "show", *rest]
+        told = subprocess.run(
+            [sys.executable, "-m", "craft", "sweep", *words],
+            cwd=PROJECT / "tests/examples",
+            env=places.environment(),
+            capture_output=True,
+            text=True,
+        )
+        assert told.returncode == 0, told.stderr
     else:
         assert sweep.main([action if action == "list" else "show", *rest]) == 0
 
