@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("folder", help="output folder of one or more sweeps")
         action.add_argument("--protocol", default="", help="only this one")
+        imports.add_option(action)  # for --help; `main` has taken them before
         if name == "table":
             action.add_argument("--format", choices=tuple(render.FORMATS), default="text")
             layout = action.add_mutually_exclusive_group()
