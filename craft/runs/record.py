@@ -270,7 +270,10 @@ class Session:
         """
         config = self.record["config"]
         if self.begun_with and split:
-            changed = identity.data_differences(self.begun_with, split, parts_that_count(config, "train"))
+            # A test image that was restored meanwhile has no part in what was learned so far.
+            learned_from = tuple(part for part in identity.PARTS if part != "test")
+            parts = parts_that_count(config, "train")
+            changed = identity.data_differences(self.begun_with, split, parts, learned_from)
             if changed:
                 raise UserError(
                     f"the data of {config['DATASET']['NAME']} are not those that {self.folder} was begun with: "
