@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,14 @@ from torch import Tensor, nn
 from craft.clip.packing import Packing
 from craft.common.errors import UserError
 
-if TYPE_CHECKING:
-    from craft.clip.backbone import Backbone
+
+class Embeds(Protocol):
+    """What is read of a backbone here: how many tokens it takes, and the embeddings (len(ids), d) of token ids."""
+
+    @property
+    def context_length(self) -> int: ...
+
+    def embed(self, ids: Sequence[int]) -> Tensor: ...
 
 
 @dataclass
@@ -86,7 +92,7 @@ class TokenTable(nn.Module):
     rest_index: Tensor
     length_C: Tensor
 
-    def __init__(self, backbone: Backbone, rows: Sequence[Sequence[int]]):
+    def __init__(self, backbone: Embeds, rows: Sequence[Sequence[int]]):
         super().__init__()
         if max(len(row) for row in rows) > backbone.context_length:
             worst = max(range(len(rows)), key=lambda i: len(rows[i]))
