@@ -8,6 +8,7 @@ server; the command then runs in a forked child of its own, with its own exit st
 """
 
 import contextlib
+import importlib
 import json
 import os
 import runpy
@@ -21,6 +22,23 @@ import traceback
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parent.parent
+#: what commands load when they first need it, imported once
+PRELOADED = (
+    "scipy.stats",
+    "craft.anchors.static",
+    "craft.datasets.dassl_datasets",
+    "craft.lab.results.command",
+    "craft.lab.results.tables",
+    "craft.lab.sweeps.command",
+    "craft.lab.sweeps.executors.local",
+    "craft.lab.sweeps.runner",
+    "craft.runs.checkpoints",
+    "craft.trainers.data_identity",
+    "craft.trainers.engine.variants",
+    "craft.trainers.launch",
+    "craft.trainers.overview",
+    "craft.trainers.settings",
+)
 
 STAND_IN = """#!{python} -S
 import json, os, signal, socket, sys
@@ -60,10 +78,8 @@ def serving(folder: Path):
 
 def serve(address: str, stand_in: str) -> None:
     sys.path.insert(0, str(HOME))
-    from craft.lab.results import tables  # noqa: F401
-    from craft.lab.sweeps import runner  # noqa: F401
-    from craft.trainers import launch, settings  # noqa: F401  (what every command needs, imported once)
-    from craft.trainers.engine import variants  # noqa: F401
+    for module in PRELOADED:
+        importlib.import_module(module)
 
     sys.executable = stand_in  # commands that start commands come back here
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
