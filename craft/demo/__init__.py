@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from craft.common.errors import UserError
+from craft.demo.digits import NAMES as DIGIT_NAMES  # the wording in which it knows the digits
+from craft.demo.digits import TEMPLATE as DIGIT_TEMPLATE
 
 if TYPE_CHECKING:  # imported late below, so that the digits are known without them
     import numpy as np
@@ -24,10 +26,6 @@ WEIGHTS = Path(__file__).with_name("weights.safetensors")
 REBUILD = "python -m craft.demo.train"
 
 RESOLUTION = 32  # pixels a side; their mean and deviation are those of OpenAI's CLIP
-
-# The wording in which it knows the digits.
-DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-DIGIT_TEMPLATE = "a photo of the digit {}."
 
 CONTEXT_LENGTH, VOCABULARY = 77, 49408  # OpenAI's, so that its tokenizer works unchanged
 TOKEN_STD = 0.02  # of a token's embedding before training, as in OpenAI's CLIP
@@ -104,3 +102,6 @@ def _foreign(path: Path) -> UserError:
         f"{path} is not a weights file of the demonstration backbone: restore it from the repository "
         f"(git checkout), or rebuild it with `{REBUILD}`"
     )
+
+
+__all__ = ["DIGIT_NAMES", "DIGIT_TEMPLATE", "RESOLUTION", "WEIGHTS", "load_backbone", "metadata", "state_dict"]
