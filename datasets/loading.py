@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sized
 
 import torch
 from torch.utils.data import DataLoader, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from yacs.config import CfgNode
 
 from craft.datasets.images import available_cores, images_of
@@ -65,6 +66,18 @@ def steady(loader: DataLoader) -> DataLoader:
         persistent_workers=loader.num_workers > 0,
         generator=torch.Generator(),  # for the seeds of workers, which nothing is drawn from
     )
+
+
+def stop_workers(loader: DataLoader | None) -> None:
+    """End the processes that a `steady` loader keeps for the next epoch; its next iteration starts others.
+
+    Left to the garbage collector, which may close a worker's pipe before the word that ends it is sent, each of them is
+    waited for five seconds and then killed.
+    """
+    iterator = getattr(loader, "_iterator", None)  # torch has no public names for these three
+    if isinstance(iterator, _MultiProcessingDataLoaderIter):
+        iterator._shutdown_workers()
+        loader._iterator = None
 
 
 def keep_decoded(loaders: Iterable[DataLoader | None], megabytes: int) -> tuple[int, int]:

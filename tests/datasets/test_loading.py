@@ -1,5 +1,6 @@
 """Loading of training images: the same numbers for any number of workers, kept or not kept images, resumed or not."""
 
+import multiprocessing
 import random
 from itertools import islice
 from pathlib import Path
@@ -251,10 +252,12 @@ def test_runs_with_workers_and_without(tmp_path, monkeypatch, capsys):
     assert "Decoded images in memory: 10 of 10" in capsys.readouterr().out
     workers = ["DATALOADER.NUM_WORKERS", 2]
     assert run(tmp_path / "two", "CoOpCraft", settings=FOUR, overrides=workers) == 0
+    assert not multiprocessing.active_children(), "a run's workers end with it"
     assert run(tmp_path / "none", "CoOpCraft", settings=FOUR, overrides=["DATALOADER.IMAGE_CACHE_MB", 0]) == 0
     assert "in memory" not in (tmp_path / "none" / "log.txt").read_text()
     with interrupted_after(2):
         assert run(tmp_path / "cut", "CoOpCraft", settings=FOUR, overrides=workers) == 130
+    assert not multiprocessing.active_children(), "and with an interrupted one"
     assert run(tmp_path / "cut", "CoOpCraft", settings=FOUR, overrides=workers) == 0
     expected = metrics(tmp_path / "alone")
     for name in ("two", "none", "cut"):

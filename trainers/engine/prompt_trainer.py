@@ -24,7 +24,7 @@ from craft.clip.products import onednn_is_faster
 from craft.common.errors import UserError
 from craft.datasets import ReadableImages, template_for
 from craft.datasets.images import images_of
-from craft.datasets.loading import keep_decoded, steady, within_cores
+from craft.datasets.loading import keep_decoded, steady, stop_workers, within_cores
 from craft.runs import checkpoints
 from craft.trainers.engine.evaluation import Evaluation
 from craft.trainers.engine.group_evaluator import check_selection, choose_evaluator
@@ -168,7 +168,11 @@ class PromptTrainer(TrainerX):
                 "--eval-only --model-dir"
             )
         if self.structure.trainable:
-            super().train()
+            try:
+                super().train()
+            finally:
+                for loader in (self.train_loader_x, self.train_loader_u, self.val_loader, self.test_loader):
+                    stop_workers(loader)
         else:
             print(f"{self.structure.name} learns nothing; it is evaluated as it is")
             self.test()
