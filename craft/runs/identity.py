@@ -135,7 +135,8 @@ def split_record(dataset, root: str) -> dict[str, Any]:
     data set's folder, label and domain. parts: the same for each part alone (its few-shot list), with groups.
     classnames: of the names in the order of their labels. files: for each part, of the sizes of its image files.
     subset: ``{"test": [719, 1797]}``, what was found and what the published set has, where they differ; empty for the
-    whole set, None where no published size is known.
+    whole set, None where no published size is known. made_here: whether a reader drew the split for want of the
+    published one; None where nobody draws one.
 
     Noticed therefore are other images, labels, domains, groups, names, another order or draw, and an image that was
     replaced by one of another size in bytes. Not noticed is a replacement of the very same size: no image is read. The
@@ -160,6 +161,7 @@ def split_record(dataset, root: str) -> dict[str, Any]:
         "parts": parts,
         "files": files,
         "subset": getattr(dataset, "subset", None),
+        "made_here": getattr(dataset, "made_here", None),
     }
 
 

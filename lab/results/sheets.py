@@ -229,7 +229,10 @@ def _notes(grids: list[Grid]) -> list[str]:
             found.setdefault(line, []).append("" if _is_average(grid) else _block_name(grid))
     if len(grids) == 1:
         return list(found)
-    return [f"{names[0]}: {line}" if len(names) == 1 and names[0] else line for line, names in found.items()]
+    return [
+        f"{names[0]}: {line}" if len(names) == 1 and names[0] and not line.startswith(f"{names[0]}: ") else line
+        for line, names in found.items()
+    ]
 
 
 def _columns(members: list[Grid], average: str) -> list[str]:

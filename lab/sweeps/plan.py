@@ -183,7 +183,7 @@ def _check_dataset(name: str) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _known_dataset(name: str, is_file: bool) -> None:
-    known = _stock_datasets()
+    known = stock_datasets()
     if name not in known and not is_file:
         raise unknown("data set", name, sorted(known))
     registered = (read_yaml(Path(name) if is_file else known[name]).get("DATASET") or {}).get("NAME")
@@ -192,7 +192,8 @@ def _known_dataset(name: str, is_file: bool) -> None:
 
 
 @functools.cache
-def _stock_datasets() -> dict[str, Path]:
+def stock_datasets() -> dict[str, Path]:
+    """The yaml files of this project's data sets, by the names that sweeps know them by."""
     return {path.stem: path for path in (configs() / "datasets").glob("*.yaml")}
 
 
@@ -201,8 +202,8 @@ def _check_labels(datasets: tuple[str, ...]) -> None:
     known: dict[str, str] = {}
     for dataset in dict.fromkeys(datasets):
         name, label = dataset.partition(":")[0], _label(dataset)
-        file = Path(name).resolve() if Path(name).is_file() else _stock_datasets().get(name)
-        stock = _stock_datasets().get(Path(name).stem)
+        file = Path(name).resolve() if Path(name).is_file() else stock_datasets().get(name)
+        stock = stock_datasets().get(Path(name).stem)
         if file is not None and stock is not None and file != stock.resolve():
             raise UserError(
                 f"{name} has the name of this project's {stock.name}, and its runs would stand under that name; "
