@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from craft.common.errors import UserError
 from craft.common.files import write_text
-from craft.lab.results import sheets, zeroshot
+from craft.lab.results import sets, sheets, zeroshot
 from craft.lab.results.collect import Result
 from craft.lab.results.grid import Grid
 from craft.lab.results.sheets import Sheet
@@ -143,15 +143,16 @@ def _zeroshot(results: list[Result]) -> dict[str, Any]:
     found = [one for one in zeroshot.worst(zeroshot.checks(results)) if one.verdict != zeroshot.NONE]
     if not found:
         return {}
-    head = ["data set", "classes", "accuracy", "published", "difference", "", "what its record says"]
+    order = sets.in_order((one.result.dataset, one.result.data) for one in found)
+    found.sort(key=lambda one: order.index(one.result.dataset))
+    head = ["data set, classes", "", "ours", "published", "difference", "its record says"]
     rows = [
         [
-            one.result.dataset,
-            one.part,
+            f"{one.result.dataset}, {one.part}",
+            one.verdict,
             f"{one.accuracy:.2f}",
             f"{one.expected.value:.2f}" if one.expected else "–",
-            f"{one.difference:+.2f}",
-            one.verdict,
+            sheets.signed(one.difference),
             "; ".join(one.told) or "–",
         ]
         for one in found

@@ -86,24 +86,25 @@ def worst(found: Iterable[Check]) -> list[Check]:
 
 
 def lines(results: Iterable[Result]) -> list[str]:
-    """What a table's foot and the report say: a line a data set that is near, one a number that is far. Nothing of runs
-    that cannot be compared: the table says of them why no published number is shown."""
-    near: dict[str, list[Check]] = {}
-    said = []
+    """What a table's foot says: a line a data set that is far, and one that is near. Nothing of runs that cannot be
+    compared: the table says of them why no published number is shown."""
+    found: dict[tuple[str, str], list[Check]] = {}
     for one in worst(checks(results)):
-        if one.verdict == NEAR:
-            near.setdefault(one.result.dataset, []).append(one)
-        elif one.verdict == FAR:
-            cause = f"; its record says: {'; '.join(one.told)}" if one.told else ""
-            said.append(
-                f"{one.result.dataset}: zero-shot check FAILED, {comparison(one)}: data, templates or weights are not "
-                f"the published ones{cause} (`craft data verify` says more)"
-            )
-    good = [
-        f"{name}: zero-shot check passed, {'; '.join(comparison(one) for one in members)}"
-        for name, members in near.items()
-    ]
-    return said + good
+        if one.verdict != NONE:
+            found.setdefault((one.verdict, one.result.dataset), []).append(one)
+    said = []
+    for (verdict, name), members in sorted(found.items(), key=lambda entry: entry[0][0] != FAR):
+        numbers = "; ".join(comparison(one) for one in members)
+        if verdict == NEAR:
+            said.append(f"{name}: zero-shot check passed, {numbers}")
+            continue
+        told = dict.fromkeys(cause for one in members for cause in one.told)
+        cause = f"; its record says: {'; '.join(told)}" if told else ""
+        said.append(
+            f"{name}: zero-shot check FAILED, {numbers}: data, templates or weights are not the published ones{cause} "
+            "(`craft data verify` says more)"
+        )
+    return said
 
 
 def comparison(one: Check) -> str:

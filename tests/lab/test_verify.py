@@ -1,4 +1,4 @@
-"""`craft data verify`: real zero-shot runs on the embedded backbone, held against numbers that are invented here, for no
+"""`craft data verify`: real zero-shot runs on the embedded backbone, held against numbers that are invented here, as no
 paper has any of a toy."""
 
 import json
@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from craft.__main__ import main
-from craft.lab.results import published
 from craft.lab.results import command as results
+from craft.lab.results import published
 from craft.lab.sweeps.executors import EXECUTORS, register_executor
 from tests.examples.my_executor import InThisProcess
 from tests.fixtures_data.trees import make_tree
@@ -66,9 +66,10 @@ def test_near_and_far_of_a_real_run(tmp_path, numbers, capsys):
     assert "few_shot/digits/shots_16/ZeroshotCLIP/demo/seed1  kept" in said  # it was read, not made again
     assert f"{value + 0.9:.2f}" in said and "-0.90" in said and "Invented (arXiv 0000.00000), Table 1" in said
 
-    numbers(invented(tmp_path / "far", accuracy=round(value - 1.1, 2), base=1.0, new=1.0))
     assert verify(output, "digits", "DATASET.TEMPLATE", "a photo of a {}.") == 2  # it would be another run
     assert "holds a run with other settings" in capsys.readouterr().err
+
+    numbers(invented(tmp_path / "far", accuracy=round(value - 1.1, 2), base=1.0, new=1.0))
     assert verify(output, "digits") == 1
     said = capsys.readouterr().out
     assert "FAR: the data, the templates or the weights are not the published ones" in said
@@ -113,7 +114,9 @@ def test_a_subset_on_a_known_backbone_is_not_compared(tmp_path, numbers, capsys)
     root = make_tree(tmp_path / "data", "Caltech101", splits=False)
     assert verify(tmp_path / "out", "caltech101", "--root", str(root), "DATASET.ALLOW_SUBSET", "True") == 2
     said = capsys.readouterr().out
-    assert "base classes cannot be compared: Caltech101 is not the whole published set: subset: classes 11 of 100" in said
+    assert (
+        "base classes cannot be compared: Caltech101 is not the whole published set: subset: classes 11 of 100" in said
+    )
     assert " made here" in said  # the split of the facts
 
 
