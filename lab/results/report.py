@@ -91,7 +91,7 @@ def page(results: list[Result], grids: list[Grid], pictures: list[tuple[str, str
 
 def _breakable(text: Any) -> Markup:
     """Text that a narrow screen may break where a reader would."""
-    return Markup(re.sub(r"(?<=[/_])|(?<=[a-z])(?=Craft|CLIP)", "<wbr>", str(escape(text))))
+    return Markup(re.sub(r"(?<=[/_])|(?<=[a-zA-Z])(?=Craft|CLIP)|(?<=Craft)(?=OOD)", "<wbr>", str(escape(text))))
 
 
 def _spread(text: str) -> Markup:

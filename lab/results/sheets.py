@@ -241,7 +241,7 @@ def _notes(grids: list[Grid]) -> list[str]:
     said = []
     for line, names in found.items():
         whose = ", ".join(name for name in names if name)
-        all_of_them = len(grids) == 1 or set(names) >= every or "" in names
+        all_of_them = len(grids) == 1 or set(names) >= every or not whose
         said.append(line if all_of_them or line.startswith(f"{whose}: ") else f"{whose}: {line}")
     return said
 
