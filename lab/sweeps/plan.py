@@ -53,6 +53,8 @@ class Run:
     folder: Path
     arguments: tuple[str, ...] = field(repr=False)
     needs: Path | None = None
+    #: the run in ``needs``, as this plan would have it
+    trained: Run | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -143,12 +145,14 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
     if sweep.backbone or config == "demo":
         arguments += ["--backbone", sweep.backbone or "demo"]
     arguments += ["--output-dir", str(folder)]
-    needs = None
+    needs, trained = None, None
     trains = structure.trainable
     if phase.needs is not None:
         arguments += ["--eval-only"]
         if trains:
             needs = folder_of(phase.needs.folder, _label(source) if phase.needs.source else label)
+            of = source if phase.needs.source else dataset
+            trained = _run(protocol, sweep, phase.needs, of, shots, trainer, seed)
             arguments += ["--model-dir", str(needs)]
     options = [("DATASET.NUM_SHOTS", str(shots)), *phase.options]
     if target:
@@ -156,7 +160,7 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
     if _is_stock(protocol.config, sweep.config or config, host):
         options += protocol.schedule(host, stem, shots)
     arguments += [word for pair in options for word in pair] + list(sweep.options)
-    return Run(phase.folder, label, shots, trainer, config, seed, folder, tuple(arguments), needs)
+    return Run(phase.folder, label, shots, trainer, config, seed, folder, tuple(arguments), needs, trained)
 
 
 def _label(dataset: str) -> str:
