@@ -196,7 +196,7 @@ def _facts(result: Result) -> dict[str, str]:
     backbone = result.told.get("backbone") or {}
     counts = getattr(reader, "expected", None)
     whole = f" (published set: {counts.test:,} of all classes)" if counts else ""
-    made = {True: "made here", False: "read"}.get(split.get("made_here"), "")
+    made = "" if split.get("made_here") is None else "made here" if split["made_here"] else "read"
     found = {
         "weights": " ".join(filter(None, [result.backbone, str(backbone.get("fingerprint") or "")])),
         "template": str(flat.get("DATASET.TEMPLATE") or getattr(reader, "template", "")),
