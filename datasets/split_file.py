@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import random
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,8 @@ from pathlib import Path
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
 from craft.datasets import listing
-from craft.datasets.prompt_dataset import PromptDataset
+from craft.datasets.prompt_dataset import PromptDataset, stream
+from craft.datasets.published import standing
 from craft.datasets.splits import Item, Split, seed_phrase, split_by_class, split_trainval
 
 
@@ -23,11 +23,20 @@ class SplitFileDataset(PromptDataset):
 
     image_dir       folder that paths in the split file are relative to, below the data set's folder; may be ""
     split_file      name of the split file in the data set's folder
+    published_seed  the seed that makes the published split of the raw annotations, where it can be made; a split is
+                    then always made with it. Elsewhere the published draw depended on the order in which somebody's
+                    disk listed its files, which no seed brings back
     """
 
     image_dir: str = ""
     split_file: str = ""
+    published_seed: int | None = None
     made: bool = False
+
+    @property
+    def made_with(self) -> int:
+        """The seed that a split is made with where there is none."""
+        return self.cfg.SEED if self.published_seed is None else self.published_seed
 
     def split_paths(self) -> list[Path]:
         """Where a split file is looked for, best first."""
@@ -43,15 +52,23 @@ class SplitFileDataset(PromptDataset):
         for path in self.split_paths():
             if path.is_file():
                 split, who = read_split(path, self.image_dir)
-                print(f"{self.name}: reading the split {path} ({who})")
+                phrases = [phrase for phrase in (standing(self.name, split).words, who) if phrase]
+                print(f"{self.name}: reading the split {path} ({'; '.join(phrases) or 'its maker is not known'})")
                 return split
         origin = next((f.origin for f in self.files if f.role == "split"), "its authors")
-        print(
-            f"{self.name}: there is no {self.split_file} (it comes from {origin}); making a split with "
-            f"{seed_phrase(self.cfg.SEED)}, which is not the one that published numbers stand on"
-        )
+        absent = f"{self.name}: there is no {self.split_file} (it comes from {origin}); making"
+        if self.published_seed is None:
+            print(
+                f"{absent} a split with {seed_phrase(self.cfg.SEED)}, which is not the one that published numbers "
+                "stand on: that cannot be made anew"
+            )
+        else:
+            print(f"{absent} it from the annotations with {seed_phrase(self.published_seed)}, as it was published")
         self.made = True
-        return self.make_split()
+        self.rng = stream(self.made_with)
+        split = self.make_split()
+        self.rng = stream(self.cfg.SEED)  # shots are then drawn as by every run that finds the split
+        return split
 
     def make_split(self) -> Split:
         """A split of the raw data, drawn from ``self.rng``."""
@@ -61,20 +78,26 @@ class SplitFileDataset(PromptDataset):
         """Save a split that was made here, now that it has passed the checks; a concurrent run's wins."""
         if not self.made:
             return split
+        if self.published_seed is not None:
+            words = standing(self.name, split).words or (
+                "compared with no digest, as that of the published file is not known; all positions of it that are "
+                "known agree with a split made this way"
+            )
+            print(f"{self.name}: the split that was made is {words}")
         path = self.split_paths()[-1]
         try:
-            first = publish_split(path, split, self.image_dir, self.cfg.SEED)
+            first = publish_split(path, split, self.image_dir, self.made_with)
         except UserError:
+            own = "each seed makes its own, the same in every run. DATASET.CACHE_DIR names a folder to share one"
+            every = "every run makes it anew. DATASET.CACHE_DIR names a folder to keep it"
             print(
-                f"{self.name}: {path.parent} cannot be written, so the split is not saved: each seed makes its own, "
-                "the same in every run. DATASET.CACHE_DIR names a folder to share one split between seeds"
+                f"{self.name}: {path.parent} cannot be written, so the split is not saved: "
+                + (own if self.published_seed is None else every)
             )
             return split
         if first:
             print(f"{self.name}: saved the split as {path}; runs with other seeds will use it too")
             return split
-        if self.cfg.SEED >= 0:
-            self.rng = random.Random(self.cfg.SEED)  # as every run does that finds a split
         split = self.read()
         self.check_labels(split)
         return split
@@ -103,7 +126,7 @@ class SplitFileDataset(PromptDataset):
 
 
 def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
-    """The split in a ``split_zhou_*.json`` and one phrase that says who made it.
+    """The split in a ``split_zhou_*.json`` and one phrase that says who made it, "" where nothing is recorded.
 
     The file maps "train", "val" and "test" to lists of [image path relative to ``image_dir``, label, class name].
     Raises UserError that names the file and the entry at fault.
@@ -123,7 +146,7 @@ def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
     if isinstance(maker, dict) and "seed" in maker:
         who = f"made here by an earlier run with {seed_phrase(maker['seed'])}"
     else:
-        who = "no maker recorded in it: the published split, or one that CoOp's reader made"
+        who = ""  # published, or made by CoOp's reader: its digest knows more
     return Split(parts["train"], parts["val"], parts["test"], origin=path.name), who
 
 

@@ -55,6 +55,7 @@ class ImageNetOOD(PromptDataset):
         cfg.DATASET.SUBSAMPLE_CLASSES = "all"
         source, target = ImageNet(cfg), TARGETS[target_name](cfg)
         labelled, shifted = source.load(), target.load()
+        self.source_told = source.told
         self.wnids = [wnid for wnid in source.wnids if wnid in set(target.wnids)]
         if not self.wnids:
             raise UserError(f"{self.name}: imagenet and {target_name} have no class in common; check their folders")
@@ -120,6 +121,7 @@ class ImageNetOOD(PromptDataset):
 
     def finish(self, split: Split) -> Split:
         """The shots are drawn already, by the source's reader."""
+        self.told |= {name: self.source_told[name] for name in ("draw", "few_shot")}
         half = take_classes(split, self.cfg.DATASET.SUBSAMPLE_CLASSES)
         middle = (len(self.wnids) + 1) // 2
         wnids = {"all": self.wnids, "base": self.wnids[:middle], "new": self.wnids[middle:]}

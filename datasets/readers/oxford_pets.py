@@ -24,6 +24,7 @@ class OxfordPets(SplitFileDataset):
     dataset_dir = "oxford_pets"
     image_dir = "images"
     split_file = "split_zhou_OxfordPets.json"
+    published_seed = 1
     template = "a photo of a {}, a type of pet."
     expected = Counts(classes=37, train=2944, val=736, test=3669)
     files = (
