@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from craft.common.errors import UserError
-from craft.datasets import caches, digests, few_shot, generated, listing
+from craft.datasets import caches, digests, few_shot, generated, listing, published
 from craft.datasets.base_new import take_classes
-from craft.datasets.published import standing
+from craft.datasets.published import Standing
 from craft.datasets.sources import Counts, DataFile
 from craft.datasets.splits import Item, Split
 from craft.runs.identity import names_digest
@@ -49,7 +49,7 @@ class PromptDataset:
     differ; None without ``expected``), and ``told``: what proves to others that they have the same, see
     `craft.datasets.digests` for how each digest is taken:
 
-    split           digest of the full split; parts: of its train, val and test
+    split           digest of the full split; parts: of its train, val and test; from: the file or folder of it
     published       whether it is the published split: True, False, or None where that is not known; standing: in words
     classnames      digest of the names of all classes
     draw            which images of the split were taken, in words; few_shot: digests of the training and validation
@@ -91,10 +91,11 @@ class PromptDataset:
         split = self.settle(split)
         self.group_counts = Counter(item.group for item in split.train if item.group is not None)
         parts = digests.of_parts(split)
-        found = standing(self.name, split, parts)
+        found = self.standing(split, parts)
         self.told = {
             "split": digests.of_split(parts),
             "parts": parts,
+            "from": split.origin,
             "published": found.same,
             "standing": found.words,
             "classnames": names_digest(digests.class_names(split)),
@@ -139,6 +140,10 @@ class PromptDataset:
     def split_ready(self) -> bool:
         """Whether a ready-made split is there, so that annotation files are not needed."""
         return False
+
+    def standing(self, split: Split, parts: dict[str, str]) -> Standing:
+        """How the split (with these `digests.of_parts`) stands to the published one."""
+        return published.standing(self.name, split, parts)
 
     def settle(self, split: Split) -> Split:
         """Called once the full split has passed every check, before shots are drawn."""

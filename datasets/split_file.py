@@ -12,9 +12,8 @@ from pathlib import Path
 
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
-from craft.datasets import listing
+from craft.datasets import digests, listing, published
 from craft.datasets.prompt_dataset import PromptDataset, stream
-from craft.datasets.published import standing
 from craft.datasets.splits import Item, Split, seed_phrase, split_by_class, split_trainval
 
 
@@ -32,6 +31,7 @@ class SplitFileDataset(PromptDataset):
     split_file: str = ""
     published_seed: int | None = None
     made: bool = False
+    maker: str = ""  # who made the split, "" where nobody knows
 
     @property
     def made_with(self) -> int:
@@ -51,9 +51,9 @@ class SplitFileDataset(PromptDataset):
     def read(self) -> Split:
         for path in self.split_paths():
             if path.is_file():
-                split, who = read_split(path, self.image_dir)
-                phrases = [phrase for phrase in (standing(self.name, split).words, who) if phrase]
-                print(f"{self.name}: reading the split {path} ({'; '.join(phrases) or 'its maker is not known'})")
+                split, self.maker = read_split(path, self.image_dir)
+                told = self.standing(split, digests.of_parts(split)).words
+                print(f"{self.name}: reading the split {path} ({told or 'its maker is not known'})")
                 return split
         origin = next((f.origin for f in self.files if f.role == "split"), "its authors")
         absent = f"{self.name}: there is no {self.split_file} (it comes from {origin}); making"
@@ -64,7 +64,7 @@ class SplitFileDataset(PromptDataset):
             )
         else:
             print(f"{absent} it from the annotations with {seed_phrase(self.published_seed)}, as it was published")
-        self.made = True
+        self.made, self.maker = True, f"made by this run with {seed_phrase(self.made_with)}"
         self.rng = stream(self.made_with)
         split = self.make_split()
         self.rng = stream(self.cfg.SEED)  # shots are then drawn as by every run that finds the split
@@ -74,12 +74,16 @@ class SplitFileDataset(PromptDataset):
         """A split of the raw data, drawn from ``self.rng``."""
         raise NotImplementedError
 
+    def standing(self, split: Split, parts: dict[str, str]) -> published.Standing:
+        found = super().standing(split, parts)
+        return found._replace(words="; ".join(filter(None, (found.words, self.maker))))
+
     def settle(self, split: Split) -> Split:
         """Save a split that was made here, now that it has passed the checks; a concurrent run's wins."""
         if not self.made:
             return split
         if self.published_seed is not None:
-            words = standing(self.name, split).words or (
+            words = published.standing(self.name, split).words or (
                 "compared with no digest, as that of the published file is not known; all positions of it that are "
                 "known agree with a split made this way"
             )

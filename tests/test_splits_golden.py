@@ -142,7 +142,7 @@ def test_made_split_is_coops(name, trees, tmp_path):
         lists = [[triples(part, root) for part in (d.train_x, d.val, d.test)] for d in (first, again)]
         assert lists[0] == lists[1]
         exact += recording(name, run) is not None
-    assert exact >= 12
+    assert exact >= 10
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -121,7 +121,7 @@ class ImageNetOOD(PromptDataset):
 
     def finish(self, split: Split) -> Split:
         """The shots are drawn already, by the source's reader."""
-        self.told |= {name: self.source_told[name] for name in ("draw", "few_shot")}
+        self.told |= {name: self.source_told[name] for name in ("standing", "draw", "few_shot")}
         half = take_classes(split, self.cfg.DATASET.SUBSAMPLE_CLASSES)
         middle = (len(self.wnids) + 1) // 2
         wnids = {"all": self.wnids, "base": self.wnids[:middle], "new": self.wnids[middle:]}

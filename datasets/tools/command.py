@@ -182,6 +182,7 @@ def command_download(options: argparse.Namespace) -> int:
 
 def command_show(options: argparse.Namespace) -> int:
     name = full_name(options.name)
+    from craft.datasets.tools.check import digests_of
     from craft.datasets.tools.show import contact_sheet
     from craft.datasets.tools.sizes import parts_of, sizes
 
@@ -189,6 +190,8 @@ def command_show(options: argparse.Namespace) -> int:
     parts = parts_of(dataset)
     for kind, rows in sizes(dataset).items():
         print(text_table([kind, *parts], rows), end="\n\n")
+    for what, said in digests_of(dataset):
+        print(f"digest of {what}: {said}")
     out = Path(options.out or f"{name}.png").expanduser()
     title = name
     if hasattr(dataset, "cfg"):  # Dassl's own data sets have neither config nor template
