@@ -6,6 +6,7 @@
     craft data download EuroSAT --root DATA          fetch what can be fetched by script
     craft data show EuroSAT --root DATA --out sheet.png
     craft data show ImageFolder --root MY_IMAGES --out sheet.png
+    craft data fewshot EuroSAT --root DATA --shots 16 --seed 1 --to shots.json      the shots of such a run, as a file
 
 `check` ends with status 0 only if nothing is missing. Trailing ``KEY VALUE`` pairs set configuration keys, e.g.
 ``DATASET.SOURCE_DOMAINS photo``. DATASETS.md says how each data set is prepared.
@@ -60,11 +61,10 @@ def declares_files(reader: type) -> TypeGuard[type[PromptDataset]]:
     return bool(getattr(reader, "files", ()))
 
 
-def load(name: str, root: str, options: list[str], allow_subset: bool):
-    """The whole data set, read as a run with seed 1 would read it, without writing a cache or split into ``root``."""
+def config(name: str, root: str, options: list[str], allow_subset: bool):
+    """The configuration of a run with seed 1 on a data set, as far as reading it goes; ``KEY VALUE`` pairs over it."""
     datasets.enter_into_dassl()
     from dassl.config import get_cfg_default
-    from dassl.data.datasets import build_dataset
 
     cfg = get_cfg_default()
     datasets.extend_cfg(cfg)
@@ -78,6 +78,14 @@ def load(name: str, root: str, options: list[str], allow_subset: bool):
         defaults = cfg.clone()
         merge_options(cfg, options)
         keys.check(cfg, defaults)
+    return cfg
+
+
+def load(name: str, root: str, options: list[str], allow_subset: bool):
+    """The whole data set, read as a run with seed 1 would read it, without writing a cache or split into ``root``."""
+    cfg = config(name, root, options, allow_subset)
+    from dassl.data.datasets import build_dataset
+
     random.seed(cfg.SEED)
     with tempfile.TemporaryDirectory(prefix="craft-datasets-") as scratch:
         if not cfg.DATASET.CACHE_DIR:
@@ -201,6 +209,18 @@ def command_show(options: argparse.Namespace) -> int:
     return 0
 
 
+def command_fewshot(options: argparse.Namespace) -> int:
+    name = full_name(options.name)
+    from craft.datasets.tools.shots import write_shots
+
+    asked = [] if options.shots is None else ["DATASET.NUM_SHOTS", str(options.shots)]
+    pairs = [*with_yaml(options.name, options.opts), "SEED", str(options.seed), *asked]
+    write_shots(
+        name, lambda more: config(name, options.root, pairs + more, allow_subset=True), options.to, options.prefix
+    )
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(
         prog="craft data",
@@ -235,6 +255,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", default="", metavar="FILE.png", help="the sheet (default: NAME.png)")
     one.add_argument("--per-class", type=positive, default=8, metavar="N", help="images in a row (default: 8)")
     one.add_argument("--classes", type=positive, default=40, metavar="N", help="classes shown at most (default: 40)")
+    text = "write the shots that a run draws as a list that others can read; DATASET.FEWSHOT_FILE trains on such a list"
+    one = command("fewshot", command_fewshot, text, keys)
+    one.add_argument("name", metavar="NAME", help="a data set")
+    one.add_argument("--root", default="", metavar="DIR", help="folder that holds the data sets' folders")
+    one.add_argument("--shots", type=positive, metavar="K", help="images a class")
+    one.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the draw (default: 1)")
+    one.add_argument("--to", required=True, metavar="FILE", help=".json, or .jsonl for FILE_train and FILE_val")
+    one.add_argument("--prefix", default="", metavar="TEXT", help="put before every path, e.g. ./data (default: none)")
     return main
 
 
@@ -253,7 +281,7 @@ def main(arguments: list[str] | None = None) -> int:
     options, trailing = interface.parse_known_args(arguments)
     options.opts = trailing
     stray = [text for text in options.opts if text.startswith("--")]
-    if stray or (options.opts and options.run not in (command_check, command_show)):
+    if stray or (options.opts and options.run not in (command_check, command_show, command_fewshot)):
         interface.error(f"unrecognized arguments: {' '.join(stray or options.opts)}")
     return options.run(options)
 
