@@ -133,7 +133,7 @@ def check_asked(node) -> None:
 
 
 def _drawn(dataset, split: Split) -> tuple[Split, str]:
-    """(``split`` with the images drawn, how they were)."""
+    """(``split`` with the images drawn, by which rule)."""
     cfg, name, node = dataset.cfg, dataset.name, dataset.cfg.DATASET
     per = node.SHOTS_PER
     key = draw_key(per, split, name)
@@ -145,14 +145,15 @@ def _drawn(dataset, split: Split) -> tuple[Split, str]:
         if node.SHOTS_VAL == "min4":
             in_train = wanted["train"]
             wanted["val"] = {k: min(4, in_train.get(k, number)) for k, number in wanted["val"].items()}
-    described = f"{node.NUM_SHOTS} shots a {per}, {seed_phrase(cfg.SEED)}"
+    rule = f"{node.NUM_SHOTS} shots a {per}"
     if node.SHOTS_FRACTION:
-        described = f"{100 * node.SHOTS_FRACTION:g} % of every {per}, {seed_phrase(cfg.SEED)}"
+        rule = f"{100 * node.SHOTS_FRACTION:g} % of every {per}"
     elif node.SHOTS_PRIOR == "natural":
-        described = f"{node.NUM_SHOTS} shots a {per} on average, in their natural proportion, {seed_phrase(cfg.SEED)}"
+        rule += " on average, in their natural proportion"
+    described = f"{rule}, {seed_phrase(cfg.SEED)}"
 
     def reduced(found: dict[str, list[Item]]) -> tuple[Split, str]:
-        return dataclasses.replace(split, train=found["train"], val=found.get("val", split.val)), described
+        return dataclasses.replace(split, train=found["train"], val=found.get("val", split.val)), rule
 
     def draw_now() -> dict[str, list[Item]]:
         return {part: draw(items, wanted[part], dataset.rng, key) for part, items in sources.items()}

@@ -34,6 +34,7 @@ class PromptDataset:
     dataset_dir     folder below DATASET.ROOT; on an instance, the absolute path of the folder
     dataset_dirs    alternatives where a set is found under several names; the first that exists is taken
     template        hand-written text template, one ``{}`` for the class name
+    examples        three of its class names, as ``read`` gives them: DATASETS.md shows their texts
     expected        Counts of the full set, or None where any size is right
     files           DataFile declarations: what should be on the disk and where it comes from
     test_only       True for sets that only evaluate: their train_x *is* the test list, so nobody may train on it
@@ -59,6 +60,7 @@ class PromptDataset:
     dataset_dir: str = ""
     dataset_dirs: tuple[str, ...] = ()
     template: str = "a photo of a {}."
+    examples: tuple[str, ...] = ()
     expected: Counts | None = None
     files: tuple[DataFile, ...] = ()
     test_only: bool = False

@@ -221,6 +221,12 @@ def command_fewshot(options: argparse.Namespace) -> int:
     return 0
 
 
+def command_document(options: argparse.Namespace) -> int:
+    from craft.datasets.tools.document import update
+
+    return 0 if update(Path(options.file), options.check) else 1
+
+
 def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(
         prog="craft data",
@@ -263,6 +269,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the draw (default: 1)")
     one.add_argument("--to", required=True, metavar="FILE", help=".json, or .jsonl for FILE_train and FILE_val")
     one.add_argument("--prefix", default="", metavar="TEXT", help="put before every path, e.g. ./data (default: none)")
+    one = command("document", command_document, "write the parts of DATASETS.md that say what the readers declare")
+    one.add_argument("file", nargs="?", default="DATASETS.md", metavar="FILE", help="default: DATASETS.md")
+    one.add_argument("--check", action="store_true", help="write nothing; status 1 if the file says anything else")
     return main
 
 

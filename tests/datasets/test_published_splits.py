@@ -38,6 +38,7 @@ def test_a_published_file_is_what_the_facts_say(name):
     names = digests.class_names(split)
     assert [len(names), *map(len, (split.train, split.val, split.test))] == facts["counts"]
     assert digests.of_parts(split) == facts["parts"] and maker == ""
+    assert set(reader.examples) <= set(names)
     assert published.standing(name, split) == (True, "the published split")
     for key, (train, val) in facts["few_shot"].items():
         shots, seed = map(int, key.split("/"))

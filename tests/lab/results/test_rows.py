@@ -282,3 +282,16 @@ def test_the_papers_order_and_shots_by_number(tmp_path):
         assert grid.rows == ["ZeroshotCLIP", "CoOp", "CoOpCraft", "CoCoOp", "MaPLe", "PromptSRC"]
         assert grid.columns == ["1 shot", "2 shots", "16 shots"]
     assert grids[0].setting == {"backbone": "ViT-B/16", "config": "few_shot", "seeds": "1"}
+
+
+def test_the_foot_says_how_the_shots_were_chosen(tmp_path):
+    """With the digests that `craft data` prints, of the split whatever the seed; older records keep what they have."""
+    for seed, old in ((1, False), (2, False), (3, True)):
+        draw = "16 shots a class; validation images: at most 4 a class"
+        told = {"split": "5d76", "draw": draw, "few_shot": {"train": f"list{seed}", "val": "v"}}
+        digests = {"parts": {"train": f"parts{seed}", "test": "t"}} | ({} if old else {"told": told})
+        write_run(tmp_path, "few_shot", "caltech101", "CoOp", seed, 90.0 + seed, digests=digests)
+    (grid,) = build(collect(tmp_path))
+    assert f"learned from: {draw}" in grid.notes
+    assert "digest of split: 5d76, split3" in grid.notes
+    assert "digest of few-shot lists: list1, list2, parts3" in grid.notes
