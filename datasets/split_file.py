@@ -52,8 +52,10 @@ class SplitFileDataset(PromptDataset):
         for path in self.split_paths():
             if path.is_file():
                 split, self.maker = read_split(path, self.image_dir)
-                told = self.standing(split, digests.of_parts(split)).words
-                print(f"{self.name}: reading the split {path} ({told or 'its maker is not known'})")
+                found = self.standing(split, digests.of_parts(split))
+                print(f"{self.name}: reading the split {path} ({found.words or 'its maker is not known'})")
+                if self.maker and found.same is False and self.published_seed is not None:
+                    print(f"{self.name}: delete {path} to have the published split made from the annotations")
                 return split
         origin = next((f.origin for f in self.files if f.role == "split"), "its authors")
         absent = f"{self.name}: there is no {self.split_file} (it comes from {origin}); making"
@@ -83,11 +85,12 @@ class SplitFileDataset(PromptDataset):
         if not self.made:
             return split
         if self.published_seed is not None:
-            words = published.standing(self.name, split).words or (
+            same, words = published.standing(self.name, split)
+            words = words or (
                 "compared with no digest, as that of the published file is not known; all positions of it that are "
                 "known agree with a split made this way"
             )
-            print(f"{self.name}: the split that was made is {words}")
+            print(f"{'Warning: ' if same is False else ''}{self.name}: the split that was made is {words}")
         path = self.split_paths()[-1]
         try:
             first = publish_split(path, split, self.image_dir, self.made_with)

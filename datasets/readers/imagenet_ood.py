@@ -77,8 +77,7 @@ class ImageNetOOD(PromptDataset):
             f"{self.name}: source imagenet, target {target_name}, {len(self.wnids)} classes in common, "
             f"{len(unlabelled)} unlabelled and {len(test)} test images of the target"
         )
-        assert labelled.val is not None, "ImageNet's reader gives its test images"
-        val = matched(source, labelled.val, 0)
+        val = None if labelled.val is None else matched(source, labelled.val, 0)
         return Split(train, val, test, unlabelled, listed=True, origin=f"imagenet and {target_name}")
 
     def choose_target(self) -> str:

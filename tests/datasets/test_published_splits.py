@@ -19,6 +19,7 @@ from craft.datasets.readers.imagenet_family import CLASSES, CLASSNAMES_DIGEST, r
 from craft.datasets.registry import READERS
 from craft.datasets.split_file import SplitFileDataset, read_split
 from craft.datasets.splits import Item, Split
+from craft.datasets.tools.command import main
 from tests.fixtures_data.trees import load, make_cfg, make_tree, private_copy
 
 FACTS = json.loads((Path(__file__).parents[1] / "fixtures_data/published_splits.json").read_text())
@@ -122,6 +123,30 @@ def test_a_split_file_is_known_by_what_is_in_it(tree, tmp_path, monkeypatch, cap
     capsys.readouterr()
     data = load(root, "EuroSAT")
     assert data.told["published"] is same and said in capsys.readouterr().out
+
+
+def test_a_split_made_here_does_not_pass_for_the_published_one(tmp_path, capsys):
+    """Earlier versions made it with the run's seed: log and `check` say so, and how to have the published one."""
+    root = make_tree(tmp_path / "data", "OxfordPets")
+    path = root / "oxford_pets/split_zhou_OxfordPets.json"
+    content = json.loads(path.read_text()) | {"made_by": {"seed": 3}}
+    path.unlink()  # a link
+    path.write_text(json.dumps(content))
+    load(root, "OxfordPets")
+    said = capsys.readouterr().out
+    assert "not the published split" in said and "earlier run with seed 3" in said and f"delete {path}" in said
+    assert main(["check", "OxfordPets", "--root", str(root), "--allow-subset"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "(split)" in line]
+    assert "not the published split: other images in train, val, test; made here by an earlier run with seed 3" in row
+    assert main(["show", "OxfordPets", "--root", str(root), "--out", str(tmp_path / "sheet.png")]) == 0
+    said = capsys.readouterr().out
+    told = load(root, "OxfordPets").told
+    assert f"digest of split: {told['split']}" in said and f"digest of class names: {told['classnames']}" in said
+    assert (
+        main(["show", "OxfordPets", "--root", str(root), "--out", str(tmp_path / "a.png"), "DATASET.NUM_SHOTS", "2"])
+        == 0
+    )
+    assert load(root, "OxfordPets", shots=2).told["few_shot"]["train"] in capsys.readouterr().out
 
 
 def test_digests_depend_on_neither_root_nor_idle_order(tree, tmp_path):
