@@ -65,7 +65,8 @@ def overview() -> list[str]:
     ]
     for name, reader in READERS.items():
         if reader.files and reader.expected:
-            counts = reader.expected._replace(train=None) if reader.test_only else reader.expected
+            classes, train, val, test = reader.expected
+            counts = (classes, None if reader.test_only else train, val, test)
             sizes = " | ".join("" if count is None else f"{count:,}" for count in counts)
             lines.append(f"| [{name}](#{name.lower()}) | `{reader.dataset_dir}/` | {sizes} | {split_of(reader)} |")
     return lines
