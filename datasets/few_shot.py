@@ -165,6 +165,9 @@ def _drawn(dataset, split: Split) -> tuple[Split, str]:
     depends = {
         "dataset": name, "seed": cfg.SEED, "shots": node.NUM_SHOTS, "per": per, "split": digest_items(*sources.values())
     }  # fmt: skip
+    if getattr(dataset, "maker", ""):
+        # Draws of earlier versions depended on whether their run had made the split; they are not believed.
+        depends["stream"] = "of its own"
     # Each choice of domains has a file of its own, or leaving out one after the other would draw all of them again.
     label = domains_label(node) if dataset.domains else ""
     which = f"fraction_{node.SHOTS_FRACTION:g}" if node.SHOTS_FRACTION else f"shot_{node.NUM_SHOTS}"
