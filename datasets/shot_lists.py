@@ -142,8 +142,9 @@ class _Lookup:
         self.name = dataset.name
         below = f"{dataset.image_dir}/" if getattr(dataset, "image_dir", "") else ""
         parts = [part for part in (split.test, split.val, split.train) if part is not None]
-        self.known = {item.path.removeprefix(below): item for part in parts for item in part}
-        self.known |= {item.path: item for part in parts for item in part}
+        self.known = {item.path: item for part in parts for item in part}
+        if below:  # as split files name them, unless that is another image's whole path
+            self.known = {path.removeprefix(below): item for path, item in self.known.items()} | self.known
 
     def find(self, path: str) -> Item | None:
         """The image whose path is ``path`` or its longest ending that there is."""
