@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +25,13 @@ def write_shots(name: str, config: Callable[[list[str]], object], to: str, prefi
             f"{name} has no shots to write: " + ("it is Dassl's own" if reader is None else "it only tests")
         )
     with tempfile.TemporaryDirectory(prefix="craft-datasets-") as scratch:
-        dataset = reader(config(["DATASET.CACHE_DIR", scratch]))
-        whole = dataset.whole()
-        drawn = dataset.finish(whole)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            dataset = reader(config(["DATASET.CACHE_DIR", scratch]))
+            whole = dataset.whole()
+            drawn = dataset.finish(whole)
+    # What was kept in a folder that is gone by now is nobody's business.
+    print("\n".join(line for line in said.getvalue().splitlines() if scratch not in line))
     if dataset.told["few_shot"] is None:
         raise UserError("no shots are asked for: give their number with --shots")
     for path in shot_lists.write(Path(to).expanduser(), dataset, whole, drawn, prefix):
