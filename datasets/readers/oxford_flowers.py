@@ -27,7 +27,9 @@ class OxfordFlowers(SplitFileDataset):
     dataset_dir = "oxford_flowers"
     image_dir = "jpg"
     split_file = "split_zhou_OxfordFlowers.json"
+    published_seed = 1
     template = "a photo of a {}, a type of flower."
+    examples = ("pink primrose", "wild pansy", "blackberry lily")
     expected = Counts(classes=102, train=4093, val=1633, test=2463)
     files = (
         DataFile("jpg", "dir", images=8189, sources=(IMAGES,)),

@@ -24,7 +24,9 @@ class OxfordPets(SplitFileDataset):
     dataset_dir = "oxford_pets"
     image_dir = "images"
     split_file = "split_zhou_OxfordPets.json"
+    published_seed = 1
     template = "a photo of a {}, a type of pet."
+    examples = ("abyssinian", "keeshond", "yorkshire_terrier")
     expected = Counts(classes=37, train=2944, val=736, test=3669)
     files = (
         DataFile("images", "dir", images=7390, sources=(IMAGES,)),

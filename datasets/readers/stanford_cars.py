@@ -30,6 +30,8 @@ class StanfordCars(SplitFileDataset):
 
     dataset_dir = "stanford_cars"
     split_file = "split_zhou_StanfordCars.json"
+    published_seed = 1
+    examples = ("2000 AM General Hummer SUV", "2012 FIAT 500 Abarth", "2012 smart fortwo Convertible")
     expected = Counts(classes=196, train=6509, val=1635, test=8041)
     files = (
         DataFile("cars_train", "dir", images=8144, sources=(TRAIN,)),

@@ -30,7 +30,9 @@ class UCF101(SplitFileDataset):
     dataset_dir = "ucf101"
     image_dir = "UCF-101-midframes"
     split_file = "split_zhou_UCF101.json"
+    published_seed = 1
     template = "a photo of a person doing {}."
+    examples = ("Apply_Eye_Makeup", "Long_Jump", "Yo_Yo")
     expected = Counts(classes=101, train=7639, val=1898, test=3783)
     files = (
         DataFile("UCF-101-midframes", "dir", images=13_320, folders=101, sources=(FRAMES,)),

@@ -123,7 +123,24 @@ def check_reading(name: str, load) -> tuple[list[Finding], object | None]:
     except UserError as error:
         return [Finding(name, "(reading it)", "error, see below", "", False, str(error))], None
     counts = ", ".join(f"{len(items)} {part}" for part, items in parts_of(dataset).items())
-    return [Finding(name, "(reading it)", f"{dataset.num_classes} classes, {counts}")], dataset
+    rows = [Finding(name, "(reading it)", f"{dataset.num_classes} classes, {counts}")]
+    rows += [Finding(name, f"({what})", said) for what, said in digests_of(dataset)]
+    return rows, dataset
+
+
+def digests_of(dataset) -> list[tuple[str, str]]:
+    """(what, digest and what is known of it) of the split, class names and shots; empty for Dassl's own data sets.
+
+    `craft.datasets.prompt_dataset` says what each is, `craft.datasets.digests` how it is taken.
+    """
+    told = getattr(dataset, "told", None)
+    if not told:
+        return []
+    rows = [("split", f"{told['split']} {told['standing']}".strip()), ("class names", told["classnames"])]
+    if told["few_shot"]:
+        both = " and ".join(f"{part} {digest}" for part, digest in told["few_shot"].items() if digest)
+        rows.append(("shots", f"{both}: {told['draw']}"))
+    return rows
 
 
 def check_images(name: str, dataset, root: Path) -> list[Finding]:
