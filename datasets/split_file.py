@@ -161,6 +161,8 @@ def publish_split(path: Path, split: Split, image_dir: str, seed: int) -> bool:
     except FileExistsError:
         return False
     except OSError:  # a file system without hard links
+        if path.exists():
+            return False
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
