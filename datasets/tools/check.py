@@ -79,7 +79,13 @@ def unexpected(path: Path, file: DataFile) -> str:
 
 def images_below(folder: Path) -> Iterator[str]:
     """Paths of the image files in and below a folder, links to folders followed, hidden ones left out."""
+    seen: set[tuple[int, int]] = set()  # a link may lead to a folder above it
     for base, folders, files in os.walk(folder, followlinks=True):
+        place = os.stat(base)
+        if (place.st_dev, place.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((place.st_dev, place.st_ino))
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if listing.is_image(name):

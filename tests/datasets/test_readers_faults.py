@@ -152,11 +152,23 @@ def test_images_in_train_and_test_are_reported(tree, capsys):
     ("name", "path", "line", "text", "said"),
     [
         ("OxfordPets", "annotations/trainval.txt", 3, "Abyssinian_1 1 1", "Breed_12"),
-        ("OxfordPets", "annotations/test.txt", 1, "Abyssinian_1 0 1 1", "class ids start at 1"),
+        (
+            "OxfordPets",
+            "annotations/test.txt",
+            1,
+            "Abyssinian_1 0 1 1",
+            "the class id is '0', not a whole number from 1",
+        ),
         ("FGVCAircraft", "images_variant_val.txt", 2, "0012345 707-321", "707-320"),
         ("SUN397", "Testing_01.txt", 4, "/a/nowhere/sun_a.jpg", "a/nowhere"),
         ("UCF101", "ucfTrainTestlist/trainlist01.txt", 5, "Juggling/v_Juggling_g01_c01.avi 10", "Juggling"),
-        ("UCF101", "ucfTrainTestlist/classInd.txt", 2, "two BalanceBeam", "number Action"),
+        (
+            "UCF101",
+            "ucfTrainTestlist/classInd.txt",
+            2,
+            "two BalanceBeam",
+            "the number is 'two', not a whole number from 1",
+        ),
         ("ImageNet", "classnames.txt", 7, "n00000001", "no class name"),
     ],
 )
