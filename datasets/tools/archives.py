@@ -173,7 +173,7 @@ def _members(archive: Path, into: Path) -> Iterator[Member]:
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(_decompressed(archive))
         try:
-            tar = stack.enter_context(tarfile.open(fileobj=_Bounded(stream), mode="r:"))
+            tar = stack.enter_context(tarfile.open(fileobj=cast(IO[bytes], _Bounded(stream)), mode="r:"))
         except (tarfile.ReadError, OSError, EOFError, zlib.error, lzma.LZMAError):
             raise UserError(f"{archive} is neither a zip nor a tar archive; delete it and download it again") from None
         for entry in tar:
