@@ -16,27 +16,14 @@ import lzma
 import posixpath
 import shutil
 import stat
-import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 from craft.common.errors import UserError
-
-DAMAGE = (
-    RecursionError,
-    ValueError,
-    struct.error,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    NotImplementedError,
-)
 
 
 class Limits(NamedTuple):
@@ -113,13 +100,22 @@ def unpack(archive: Path, into: Path, strip: str = "", progress: Callable[[int],
                 f"{archive}: member {member.name!r} links to {member.target!r}, which is no file in it, or one behind "
                 f"more than {LIMITS.chain} links"
             )
-    except DAMAGE as error:
-        raise UserError(f"{archive} is damaged or cut short ({error}); delete it and download it again") from error
+    except (UserError, MemoryError):
+        raise
     except OSError as error:
-        raise UserError(f"cannot unpack {archive} into {into}: {error.strerror or error}") from error
+        if not isinstance(error, gzip.BadGzipFile):
+            raise UserError(f"cannot unpack {archive} into {into}: {error.strerror or error}") from error
+        raise _damaged(archive, error) from error
+    except Exception as error:  # zipfile and tarfile raise whatever the damage leads to
+        raise _damaged(archive, error) from error
     if not written:
         raise UserError(f"{archive} holds no file" + (f" below {strip}" if strip else ""))
     return written
+
+
+def _damaged(archive: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(f"{archive} is damaged or cut short ({reason}); delete it and download it again")
 
 
 class _Meter:
@@ -177,7 +173,7 @@ def _members(archive: Path, into: Path) -> Iterator[Member]:
         except (tarfile.ReadError, OSError, EOFError, zlib.error, lzma.LZMAError):
             raise UserError(f"{archive} is neither a zip nor a tar archive; delete it and download it again") from None
         for entry in tar:
-            tar.members.clear()  # which are kept for those who look up names: memory for nothing
+            cast(Any, tar).members.clear()  # kept for those who look up names: memory for nothing
             kind, target = "dir" if entry.isdir() else "file", ""
             if entry.issym():
                 kind, target = "link", posixpath.join(posixpath.dirname(entry.name), entry.linkname)

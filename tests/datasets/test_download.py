@@ -529,6 +529,14 @@ def test_a_link_in_a_zip_cannot_ask_for_memory(tmp_path, target):
         unpack(tmp_path / "a.zip", target)
 
 
+def test_a_member_without_a_name_is_damage(tmp_path, target):
+    content = zipped({"a": "one"})
+    at = content.index(b"PK\x01\x02") + 28  # the length of the name, in the directory
+    (tmp_path / "a.zip").write_bytes(content[:at] + b"\0\0" + content[at + 2 :])
+    with pytest.raises(UserError, match=r"damaged or cut short"):
+        unpack(tmp_path / "a.zip", target)
+
+
 def small_archives():
     """Small valid archives of every kind, to damage."""
     yield zipped({"a/1.jpg": "one", "a/2.jpg": "two"})
