@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from craft.common.errors import UserError
+from tests.conftest import PROJECT
 
+ROOMS = ("craft", "bundled", "datasets", "anchors", "trainers", "lab")
 RAMP = np.tile(np.linspace(0, 1, 64), (8, 1))
 GREY = (RAMP * 255).astype(np.uint8)
 SIXTEEN = (RAMP * 65535).astype(np.uint16)
@@ -235,6 +237,13 @@ def test_a_missing_and_a_cut_image_are_named(tmp_path):
         read_image(whole)
     with pytest.raises(UserError, match="cannot read image"):
         read_image(tmp_path)  # a folder
+
+
+def test_pictures_are_opened_in_one_place():
+    sources = [*(path for room in ROOMS for path in (PROJECT / room).rglob("*.py"))]
+    assert len(sources) > 100
+    opening = [path.relative_to(PROJECT).as_posix() for path in sources if "Image.open(" in path.read_text()]
+    assert opening == ["bundled/dassl/utils/images.py"]
 
 
 def samples():
