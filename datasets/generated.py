@@ -92,10 +92,21 @@ def _writable(folder: Path) -> bool:
 
 
 def _discard(folder: Path) -> None:
-    """Take a damaged folder away: out of sight first, because deleting many files takes time."""
+    """Take a damaged folder away: out of sight first, because deleting many files takes time.
+
+    One that holds a file which was not written here, or has no list of those that were, is kept under another name.
+    """
+    try:
+        ours = {*read_json(folder / MANIFEST)["files"], MANIFEST}
+    except (UserError, KeyError, TypeError):
+        ours = set()
+    others = [p for p in folder.rglob("*") if not p.is_dir() and p.relative_to(folder).as_posix() not in ours]
     aside = folder.with_name(f".{folder.name}.damaged-{os.getpid()}")
     os.rename(folder, aside)
-    shutil.rmtree(aside, ignore_errors=True)
+    if others:
+        print(f"{folder} holds {others[0].relative_to(folder)}, which was not written here: it is kept as {aside}")
+    else:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager

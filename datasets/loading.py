@@ -7,6 +7,7 @@ the same for any number of workers, and a resumed run equals the uninterrupted o
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 from collections.abc import Iterable, Iterator, Sized
 
@@ -64,6 +65,7 @@ def steady(loader: DataLoader) -> DataLoader:
         pin_memory=loader.pin_memory,
         drop_last=loader.drop_last,
         persistent_workers=loader.num_workers > 0,
+        multiprocessing_context=loader.multiprocessing_context,
         generator=torch.Generator(),  # for the seeds of workers, which nothing is drawn from
     )
 
@@ -77,7 +79,7 @@ def stop_workers(loader: DataLoader | None) -> None:
     if loader is None:
         return
     iterator = getattr(loader, "_iterator", None)  # torch has no public names for these three
-    if isinstance(iterator, _MultiProcessingDataLoaderIter):
+    if loader is not None and isinstance(iterator, _MultiProcessingDataLoaderIter):
         iterator._shutdown_workers()
         loader._iterator = None
 
@@ -91,6 +93,12 @@ def keep_decoded(loaders: Iterable[DataLoader | None], megabytes: int) -> tuple[
     for loader in loaders:
         if loader is not None:
             readable = images_of(loader)
-            used += readable.keep(megabytes * 2**20 - used)
+            used += readable.keep(megabytes * 2**20 - used, shared=bool(loader.num_workers) and not _forks(loader))
             images += readable.kept
     return images, used
+
+
+def _forks(loader: DataLoader) -> bool:
+    """Whether the loader's workers are forked: they find the memory of this process, where others are sent a copy."""
+    context = loader.multiprocessing_context or multiprocessing
+    return context.get_start_method() == "fork"

@@ -218,9 +218,18 @@ class PromptDataset:
     def check_images(self, split: Split) -> None:
         """Every listed image must be on the disk; UserError with the first ones that are not."""
         every = [item.path for items in split.parts().values() for item in items]
+        outside = next((path for path in every if path.startswith("/") or ".." in path.split("/")), None)
+        if outside is not None:
+            raise UserError(f"{self.name}: {split.origin} names {outside!r}, which lies outside of {self.folder}")
         gone = listing.missing(self.folder, every)
         if gone:
             first = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
+            top, _, rest = gone[0].partition("/")
+            if (self.folder / top / top / rest).is_file():
+                raise UserError(
+                    f"{self.name}: the images lie one folder too deep: move what is in {self.folder / top / top} up "
+                    f"into {self.folder / top}"
+                )
             raise UserError(
                 f"{self.name}: {len(gone)} of {len(every)} images listed in {split.origin} are not in {self.folder}: "
                 f"{first}; they come from {self.origin_of(gone[0])}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
 from craft.datasets import digests, listing, published
+from craft.datasets.annotations import whole_number
 from craft.datasets.prompt_dataset import PromptDataset, stream
 from craft.datasets.splits import Item, Split, seed_phrase, split_by_class, split_trainval
 
@@ -160,17 +161,37 @@ def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
 def _entry(path: Path, where: str, entry, image_dir: str) -> Item:
     try:
         name, label, classname = entry
-        label = int(label)
     except (TypeError, ValueError):
-        raise UserError(f"{path}: {where} is {entry!r}, not [image path, label, class name]") from None
+        name = label = classname = None
     if not isinstance(name, str) or not isinstance(classname, str):
-        raise UserError(f"{path}: {where} is {entry!r}, not [image path, label, class name]")
-    if label < 0:
-        raise UserError(f"{path}: {where} has the label {label}; labels start at 0")
+        raise UserError(f"{path}: {where} is {_short(entry)}, not [image path, label, class name]")
+    label = _label(f"{path}: {where}", label)
+    name = name.replace("\\", "/")  # written on Windows
     full = posixpath.normpath(posixpath.join(image_dir, name)) if image_dir else posixpath.normpath(name)
-    if full.startswith(("/", "../")) or (image_dir and not full.startswith(image_dir + "/")):
+    if full.startswith("/") or full in (".", "..") or full.startswith("../") or "\0" in full:
         raise UserError(f"{path}: {where} names {name!r}, which lies outside {image_dir or 'the data set'}")
+    if image_dir and not full.startswith(image_dir + "/"):
+        raise UserError(f"{path}: {where} names {name!r}, which lies outside {image_dir}")
     return Item(full, label, classname)
+
+
+def _label(where: str, label) -> int:
+    """A label as whole number; what other programs write for one (``3.0``, ``"3"``) counts, a fraction does not."""
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    elif isinstance(label, str):
+        return whole_number(where, "the label", label)
+    if isinstance(label, bool) or not isinstance(label, int):
+        raise UserError(f"{where} has the label {_short(label)}; labels are whole numbers from 0")
+    if label < 0:
+        raise UserError(f"{where} has the label {_short(label)}; labels start at 0")
+    return label
+
+
+def _short(value) -> str:
+    """A value for a message, which stays one line of a readable length."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def publish_split(path: Path, split: Split, image_dir: str, seed: int) -> bool:
@@ -191,6 +212,8 @@ def publish_split(path: Path, split: Split, image_dir: str, seed: int) -> bool:
     except FileExistsError:
         return False
     except OSError:  # a file system without hard links
+        if path.exists():
+            return False
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from craft.common.errors import UserError
+from craft.common.texts import parse_json, read_text
 
 
 @contextlib.contextmanager
@@ -89,14 +90,7 @@ def write_json(target: str | os.PathLike, value: Any, indent: int | None = 2) ->
 
 def read_json(path: str | os.PathLike) -> Any:
     """The JSON value in ``path``; UserError where it is missing, unreadable or damaged."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"no such file: {path}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); delete it or restore it") from error
+    return parse_json(read_text(path), path)
 
 
 def digest_file(path: str | os.PathLike) -> str:

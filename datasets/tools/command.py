@@ -260,7 +260,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("name", metavar="NAME", help="a data set")
     one.add_argument("--root", default="", metavar="DIR", help="folder that holds the data sets' folders")
     one.add_argument("--out", default="", metavar="FILE.png", help="the sheet (default: NAME.png)")
-    one.add_argument("--per-class", type=positive, default=8, metavar="N", help="images in a row (default: 8)")
+    one.add_argument(
+        "--per-class", type=positive, default=8, metavar="N", help="images in a row (default: 8; 10,000 on a sheet)"
+    )
     one.add_argument("--classes", type=positive, default=40, metavar="N", help="classes shown at most (default: 40)")
     # Listed here, where people look for it; it makes runs, so the laboratory has it, and craft/__main__.py leads there.
     command("verify", _elsewhere, "hold CLIP without learning on a data set against the published number")

@@ -253,3 +253,6 @@ def test_cached_image_features_change_nothing(name, tmp_path, monkeypatch):
     plain, last = metrics(tmp_path / "plain"), metrics(tmp_path / "last")
     assert plain["history"] == last["history"]
     assert plain["results"]["test"]["accuracy"] == pytest.approx(last["results"]["test"]["accuracy"], abs=0.3)
+    monkeypatch.setattr("craft.trainers.engine.evaluation.READING", 0)  # features of pictures read in another way
+    assert run(tmp_path / "other", name, overrides=["OPTIM.MAX_EPOCH", 1]) == 0
+    assert len(list((tmp_path / "cache" / "images").iterdir())) == 3
