@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import warnings
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -147,7 +146,8 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], str | None]:
         return {}, None
     stated = metadata.get(ACTIVATION, found.get(ACTIVATION))
     state = found.get("state_dict", found)
-    return below_prefix(state, LANDMARKS) if isinstance(state, dict) else {}, stated if isinstance(stated, str) else None
+    state = tensor_files.below_prefix(state, LANDMARKS) if isinstance(state, dict) else {}
+    return state, stated if isinstance(stated, str) else None
 
 
 def _published_digests() -> set[str]:
@@ -167,29 +167,13 @@ def _is_torchscript(path: Path) -> bool:
 LANDMARKS = ("visual.conv1.weight", "token_embedding.weight", "logit_scale")
 
 
-def below_prefix(state: dict, landmarks: Iterable[str]) -> dict:
-    """The entries of a state dict below the prefix that ``landmarks`` have in it, without it: ``module.`` of a model on
-    several GPUs, ``model.`` of Lightning, ``_orig_mod.`` of a compiled one, and any others. As it is where there is no
-    prefix, or more than one."""
-    for landmark in landmarks:
-        prefixes = {
-            key.removesuffix(landmark) for key in state if isinstance(key, str) and key.endswith(f".{landmark}")
-        }
-        if landmark in state or len(prefixes) > 1:
-            return state
-        if prefixes:
-            (prefix,) = prefixes
-            return {key.removeprefix(prefix): value for key, value in state.items() if isinstance(key, str) and key.startswith(prefix)}
-    return state
-
-
 def build(state: dict[str, torch.Tensor], name: str) -> CLIP:
     """The module of a state dict with OpenAI's names, exactly; UserError, which names ``name``, for any other dict."""
     state = {key: value for key, value in state.items() if key not in NOT_WEIGHTS and torch.is_tensor(value)}
     if any(key.startswith(("text_model.", "vision_model.")) for key in state):
         raise UserError(
-            f"{name} holds CLIP under Hugging Face's names; give the same model in OpenAI's form: OpenAI's own file, or "
-            "open_clip's state dict"
+            f"{name} holds CLIP under Hugging Face's names; give the same model in OpenAI's form: OpenAI's own file, "
+            "or open_clip's state dict"
         )
     broken = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:

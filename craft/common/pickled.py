@@ -162,11 +162,12 @@ class _Storage:
 
 
 class Unreadable(UserError):
-    """A file of tensors that cannot be read. reason: what it is instead, as a predicate: ``is empty``."""
+    """A file of tensors that cannot be read. path; reason: what is wrong with it, as a
+    predicate: ``is empty``."""
 
     def __init__(self, path: str | os.PathLike, reason: str, remedy: str = "fetch it again, or give another file"):
         super().__init__(f"{path} {reason}; {remedy}")
-        self.reason = reason
+        self.path, self.reason = path, reason
 
 
 def load(path: str | os.PathLike) -> Any:

@@ -7,8 +7,10 @@ has none, of before or of elsewhere, is read as it is. Nothing that a file holds
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,21 @@ def read(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
+def write_pickled(path: str | os.PathLike, value: Any, before: str | os.PathLike | None = None) -> None:
+    """`torch.save`, atomically; ``before``: where the file that was there goes. UserError where it cannot be written.
+
+    Only once the new one is whole on disk does the old one move, so that one of the two always is in place.
+    """
+    content = io.BytesIO()
+    torch.save(value, content)  # in memory: on a full disk torch's writer says nothing of it
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+        if before is not None and os.path.isfile(path):
+            with open(temporary, "rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(path, before)
+
+
 def load(path: str | os.PathLike) -> tuple[Any, dict[str, str]]:
     """What a file of any kind holds, by its content and not its name, and the metadata of safetensors.
 
@@ -70,3 +87,18 @@ def load(path: str | os.PathLike) -> tuple[Any, dict[str, str]]:
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 2**32:
         return read(path)
     return pickled.load(path), {}
+
+
+def below_prefix(state: dict, landmarks: Iterable[str]) -> dict:
+    """The entries of a state dict below the prefix that ``landmarks`` have in it, without it: ``module.`` of a model on
+    several GPUs, ``model.`` of Lightning, ``_orig_mod.`` of a compiled one, and any others. As it is where there is no
+    prefix, or more than one."""
+    named = {key: value for key, value in state.items() if isinstance(key, str)}
+    for landmark in landmarks:
+        prefixes = {key.removesuffix(landmark) for key in named if key.endswith(f".{landmark}")}
+        if landmark in named or len(prefixes) > 1:
+            return state
+        if prefixes:
+            (prefix,) = prefixes
+            return {key.removeprefix(prefix): value for key, value in named.items() if key.startswith(prefix)}
+    return state
