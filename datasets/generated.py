@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from craft.common.errors import UserError
-from craft.common.files import atomic_folder, cache_dir, digest_json, read_json, write_json
+from craft.common.files import atomic_folder, cache_dir, digest_json, read_json, remove_folder, write_json
 
 try:
     import fcntl
@@ -61,7 +60,7 @@ def generated_folder(name: str, root: str, recipe: dict, write: Callable[[Path],
         if _is_whole(target, recipe):
             return target
         if target.exists():
-            _discard(target)
+            remove_folder(target)
         print(f"Writing the images of {name} to {target}")
         with atomic_folder(target) as folder:
             write(folder)
@@ -89,13 +88,6 @@ def _writable(folder: Path) -> bool:
     except OSError:
         return False
     return os.access(folder, os.W_OK | os.X_OK)
-
-
-def _discard(folder: Path) -> None:
-    """Take a damaged folder away: out of sight first, because deleting many files takes time."""
-    aside = folder.with_name(f".{folder.name}.damaged-{os.getpid()}")
-    os.rename(folder, aside)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -128,7 +128,7 @@ def stop_workers(loader: DataLoader | None) -> None:
     waited for five seconds and then killed.
     """
     iterator = getattr(loader, "_iterator", None)  # torch has no public names for these three
-    if isinstance(iterator, _MultiProcessingDataLoaderIter):
+    if loader is not None and isinstance(iterator, _MultiProcessingDataLoaderIter):
         iterator._shutdown_workers()
         loader._iterator = None
 

@@ -72,6 +72,13 @@ def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_folder(folder: Path) -> None:
+    """Take a folder of ours away: out of sight first, because deleting many files takes time and may be cut short."""
+    aside = _made(folder, lambda prefix: tempfile.mkdtemp(dir=folder.parent, prefix=prefix, suffix=TMP))
+    os.rename(folder, aside)  # in place of the empty one
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def _made(target: Path, make: Callable[[str], str]) -> Path:
     """What ``make`` makes beside ``target`` for a prefix of its name, which says whose it is."""
     try:
@@ -106,7 +113,7 @@ DAY = 24 * 3600.0
 _cleaned: set[tuple[int, str]] = set()  # (process, folder): once in each
 
 
-def clean(folder: str | os.PathLike) -> None:
+def clean(folder: Path) -> None:
     """Remove temporary files and folders of ours whose process is gone, or that nobody has written to for a day.
 
     What is named otherwise is not touched, nor what a living process of this machine writes, nor what another machine
@@ -116,7 +123,7 @@ def clean(folder: str | os.PathLike) -> None:
     if key in _cleaned:
         return
     _cleaned.add(key)
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+    with contextlib.suppress(OSError), os.scandir(str(folder)) as entries:
         for entry in entries:
             match = OURS.fullmatch(entry.name)
             if match is None:
@@ -166,13 +173,13 @@ def write_json(target: str | os.PathLike, value: Any, indent: int | None = 2) ->
 def read_json(path: str | os.PathLike) -> Any:
     """The JSON value in ``path``; UserError where it is missing, unreadable or damaged."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors put a mark in front
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); delete it or restore it") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); restore it, or move it away") from error
 
 
 def digest_file(path: str | os.PathLike) -> str:

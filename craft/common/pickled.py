@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
 import struct
 import zipfile
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -97,12 +99,19 @@ def _tensor(storage: Any, offset: int, size: Any, stride: Any, *ignored: Any) ->
     return storage.as_strided(tuple(size), tuple(stride), offset)
 
 
+def _number(code: Any, data: Any) -> Any:
+    """A NumPy number as Python's; its bytes where it is no number."""
+    if isinstance(code, str) and re.fullmatch("[fiu][1248]|b1", code) and isinstance(data, bytes):
+        return np.frombuffer(data, code, 1).item()
+    return data
+
+
 def _parameter(data: Any, *ignored: Any) -> Any:
     return data
 
 
 class _Reader(pickle._Unpickler):
-    """An unpickler for one file. Whatever it lets a pickle name is made for it alone, so that none leaves a trace.
+    """An unpickler for one file.
 
     The standard library's in Python, because the one in C hands BUILD's state to whatever object is there: a tensor's
     own ``__setstate__`` takes sizes unchecked. Here only `Inert` objects are given a state.
@@ -118,7 +127,7 @@ class _Reader(pickle._Unpickler):
         if isinstance(self.stack[-1], Inert):  # type: ignore[attr-defined]
             self.stack[-1].__setstate__(state)  # type: ignore[attr-defined]
 
-    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: _build}
+    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: _build}  # type: ignore[dict-item]  # of a subclass
 
     def find_class(self, module: str, name: str) -> Any:
         key = (module, name)
@@ -128,9 +137,9 @@ class _Reader(pickle._Unpickler):
 
     def _stand_in(self, module: str, name: str) -> Any:
         if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
-            return lambda *args: _tensor(*args)
+            return _tensor
         if module == "torch._utils" and name in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
-            return lambda *args: _parameter(*args)
+            return _parameter
         if module == "torch._tensor" and name == "_rebuild_from_type_v2":
             return lambda function, kind, args, state: function(*args)
         if module in ("torch", "torch.storage") and name in STORAGES:
@@ -141,6 +150,12 @@ class _Reader(pickle._Unpickler):
             return OrderedDict
         if (module, name) == ("torch", "Size"):
             return lambda sizes=(): tuple(sizes)
+        if (module, name) == ("numpy", "dtype"):
+            return lambda code, *args: code
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "scalar":
+            return _number
+        if (module, name) == ("_codecs", "encode"):  # bytes, as the older protocols write them
+            return lambda text, coding: text.encode("latin1")
         if (module, name) in DICTS:
             return lambda *args: dict(args[0]) if args and isinstance(args[0], dict) else {}
         if module == "torch.jit._pickle" and name.startswith("build_"):

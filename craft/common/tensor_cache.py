@@ -54,8 +54,12 @@ def store(
 ) -> Path:
     """Write the entry of ``key``; ``about`` is for people who look into the file. Returns its path.
 
-    UserError where it cannot be written; `remember` goes on without.
+    UserError where it cannot be written, or holds what is not finite, which nobody should find; `remember` goes on
+    without.
     """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(f"{name} of {kind} is not finite: set PREC to fp32, or give another backbone")
     path = entry(kind, key, folder)
     metadata = {"kind": kind, "key": json.dumps(key), "about": json.dumps(about or {}, indent=1)}
     tensor_files.write(path, tensors, metadata)

@@ -33,7 +33,7 @@ def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         state.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
-        state.update(value.reshape(-1).view(torch.uint8).numpy())
+        state.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return state.hexdigest()
 
 

@@ -25,6 +25,8 @@ def explained(error: Exception, config: dict, mode: str = "train") -> Exception:
     if _out_of_memory(error):
         said = str(error).strip().splitlines() or [type(error).__name__]
         return UserError(f"out of memory: {_what_to_lower(config, mode)} ({said[0][:150]})")
+    if isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error):  # somebody's torch.save
+        return UserError(f"could not write to {config['OUTPUT_DIR']}: the disk may be full; free space there")
     if isinstance(error, OSError) and error.errno in FULL:
         where = error.filename or config["OUTPUT_DIR"]
         return UserError(

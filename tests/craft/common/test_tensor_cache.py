@@ -50,6 +50,14 @@ def test_a_damaged_entry_is_made_again():
     assert tensor_cache.load("texts", KEY)["x"].tolist() == [1, 1, 1]
 
 
+def test_what_is_not_finite_is_not_found_by_others(caplog):
+    for value in (torch.full((3,), float("nan")), torch.full((3,), float("inf"))):
+        assert torch.equal(
+            tensor_cache.remember("texts", KEY, lambda x=value: {"x": x})["x"].nan_to_num(), value.nan_to_num()
+        )
+        assert tensor_cache.load("texts", KEY) is None and "x of texts is not finite" in caplog.text
+
+
 def test_entries_without_a_digest_are_read_and_it_is_said(caplog):
     import json
 
