@@ -30,7 +30,7 @@ PARTS = {"epoch", "trainer", "fingerprint", "model", "optim", "scaler", "best_re
 
 def save_state(trainer, epochs: int, within: dict[str, Any] | None = None) -> None:
     """Everything that the rest of a run depends on, after so many whole ``epochs`` and, where the next one has begun,
-    ``within`` it (`PromptTrainer.run_epoch` says what that is).
+    ``within`` it (the trainer says where).
 
     UserError where a number is not finite, or the file cannot be written; the state of before stays.
     """

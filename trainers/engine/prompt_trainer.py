@@ -24,9 +24,10 @@ from craft.clip.products import onednn_is_faster
 from craft.common.errors import UserError
 from craft.datasets import ReadableImages, template_for
 from craft.datasets.images import images_of
-from craft.datasets.loading import Batches, keep_decoded, steady, stop_workers, within_cores
+from craft.datasets.loading import keep_decoded, steady, stop_workers, within_cores
 from craft.runs import checkpoints, states
 from craft.trainers.engine.ending import Ending, ends_by_sigterm
+from craft.trainers.engine.epoch import Epoch
 from craft.trainers.engine.evaluation import Evaluation
 from craft.trainers.engine.group_evaluator import check_selection, choose_evaluator
 from craft.trainers.engine.run_log import RunLog
@@ -46,8 +47,7 @@ class PromptTrainer(TrainerX):
     optim: Any  # Dassl builds what OPTIM.NAME says; None where nothing is learned
     #: whether a step reads an unlabelled batch beside the labelled one
     uses_unlabelled = False
-    #: where in an epoch a run goes on: {"steps": done, "sums": of the terms, "loaders": where each was}; None: at the
-    #: epoch's start
+    #: where in an epoch a run goes on, `Epoch.position`; None: at its start
     within: dict[str, Any] | None = None
 
     # -- building -------------------------------------------------------------------------------------------------
@@ -212,73 +212,58 @@ class PromptTrainer(TrainerX):
         if megabytes:
             print(f"Decoded images in memory: {images} of {total}, {size / 2**20:.0f} MiB of {megabytes}")
 
-    def _batches(self):
-        """Tuples of batches of one epoch: labelled, or (labelled, unlabelled) where both are read; see
-        TRAIN.COUNT_ITER. Those before `within` are left out."""
-        self.loaders = [Batches(self.train_loader_x, again=self.uses_unlabelled)]
-        self.num_batches = len(self.train_loader_x)
+    def _begin_epoch(self) -> Epoch:
+        """Labelled batches, or labelled and unlabelled ones where both are read (see TRAIN.COUNT_ITER), from where the
+        run goes on."""
+        loaders, lengths = [self.train_loader_x], {"train_x": len(self.train_loader_x)}
         if self.uses_unlabelled:
-            self.loaders.append(Batches(self.train_loader_u, again=True))
-            lengths = self.num_batches, len(self.train_loader_u)
-            count = self.cfg.TRAIN.COUNT_ITER
-            self.num_batches = {"train_x": lengths[0], "train_u": lengths[1], "smaller_one": min(lengths)}[count]
-        done = 0
-        if self.within:
-            done = self.within["steps"]
-            for loader, position in zip(self.loaders, self.within["loaders"]):
-                loader.go_to(position)
-        batches = [iter(loader) for loader in self.loaders]
-        return (tuple(next(one) for one in batches) for _ in range(done, self.num_batches))
-
-    def run_epoch(self) -> None:
-        self.set_model_mode("train")
-        batches = self._batches()
+            loaders.append(self.train_loader_u)
+            lengths["train_u"] = len(self.train_loader_u)
+            lengths["smaller_one"] = min(lengths.values())
+        self.num_batches = lengths[self.cfg.TRAIN.COUNT_ITER if self.uses_unlabelled else "train_x"]
         if not self.num_batches:
             raise UserError(
                 f"{self.cfg.DATASET.NAME} gives no training batch: it has {len(self.dm.dataset.train_x)} training "
                 f"images and the batch size is {self.cfg.DATALOADER.TRAIN_X.BATCH_SIZE}"
             )
-        sums: dict[str, Tensor] = {}
-        before = 0
-        if self.within:
-            before, sums = self.within["steps"], {n: v.to(self.device) for n, v in self.within["sums"].items()}
-            self.within = None
-        every = self.cfg.TRAIN.CHECKPOINT_STEPS
+        within, self.within = self.within, None
+        return Epoch(loaders, self.num_batches, within, self.device)
+
+    def run_epoch(self) -> None:
+        self.set_model_mode("train")
+        epoch = self._begin_epoch()
+        before, every = epoch.done, self.cfg.TRAIN.CHECKPOINT_STEPS
         started = time.time()
         title = f"epoch {self.epoch + 1}/{self.max_epoch}"
-        bar = tqdm(batches, title, self.num_batches, initial=before, leave=False, disable=not sys.stderr.isatty())
+        bar = tqdm(epoch, title, self.num_batches, initial=before, leave=False, disable=not sys.stderr.isatty())
         with self.ending.after_a_step(every > 0):
             for self.batch_idx, batch in enumerate(bar, before):
                 terms = self.forward_backward(*batch)
-                for name, value in terms.items():
-                    sums[name] = sums[name] + value if name in sums else value
-                done = self.batch_idx + 1
+                epoch.add(terms)
+                done = epoch.done
                 if done % self.cfg.TRAIN.PRINT_FREQ == 0 or done == self.num_batches:
                     seconds = (time.time() - started) / (done - before)
-                    self.log.step(terms, sums, self.epoch, done, self.num_batches, seconds, self.get_current_lr())
+                    lr = self.get_current_lr()
+                    self.log.step(terms, epoch.sums, self.epoch, done, self.num_batches, seconds, lr)
                 due = every > 0 and (self.epoch * self.num_batches + done) % every == 0
                 if done < self.num_batches and (due or self.ending.asked):
-                    self._save_within(done, sums)
-        self.log.epoch(self.epoch, self.get_current_lr(), sums, self.num_batches)
+                    states.save_state(self, self.epoch, epoch.position())
+                    self._end_if_asked(f"after step {done} of epoch {self.epoch + 1}")
+        self.log.epoch(self.epoch, self.get_current_lr(), epoch.sums, self.num_batches)
         self.update_lr()
         self.model.end_epoch(self.epoch + 1, self.max_epoch)
 
-    def _save_within(self, done: int, sums: dict[str, Tensor]) -> None:
-        """Keep the state after so many steps of this epoch, and end the run where that was asked for."""
-        within = {"steps": done, "sums": sums, "loaders": [loader.position() for loader in self.loaders]}
-        states.save_state(self, self.epoch, within)
+    def _end_if_asked(self, when: str) -> None:
         if self.ending.asked:
-            print(f"Ended by SIGTERM after step {done} of epoch {self.epoch + 1}; the same command goes on from there")
+            print(f"Ended by SIGTERM {when}; the same command goes on from there")
             self.ending.now()
 
     def before_epoch(self) -> None:
-        if self.ending.asked:  # in the last step of an epoch, whose state is kept by now
-            self.ending.now()
+        self._end_if_asked(f"after epoch {self.epoch}")  # of the last step, whose state is kept by now
         super().before_epoch()
 
     def after_train(self) -> None:
-        if self.ending.asked:
-            self.ending.now()
+        self._end_if_asked("after the last epoch")
         super().after_train()
 
     def after_epoch(self) -> None:
