@@ -45,10 +45,10 @@ def parse_json(text: str, path: str | os.PathLike, pairs: Callable[[list], Any] 
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise UserError(
-            f"{path} is not valid JSON (a \\ud… that is half of a character); delete it or restore it"
+            f"{path} is not valid JSON (a \\ud… that is half of a character); restore it, or move it away"
         ) from None
     except RecursionError:
-        raise UserError(f"{path} is not valid JSON (nested too deeply); delete it or restore it") from None
+        raise UserError(f"{path} is not valid JSON (nested too deeply); restore it, or move it away") from None
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); delete it or restore it") from error
+        raise UserError(f"{path} is not valid JSON ({error}); restore it, or move it away") from error
     return value

@@ -121,6 +121,7 @@ RULES: dict[str, Rule] = {
     "OPTIM.WARMUP_RECOUNT": ANY,
     # -- training and testing
     "TRAIN.CHECKPOINT_FREQ": Rule(low=-1, volatile=True),
+    "TRAIN.CHECKPOINT_STEPS": Rule(low=0, volatile=True),
     "TRAIN.PRINT_FREQ": Rule(low=1, volatile=True),
     "TRAIN.COUNT_ITER": Rule(choices=("train_x", "train_u", "smaller_one")),
     "TEST.EVALUATOR": ANY,
