@@ -136,7 +136,7 @@ def _lock(folder: Path) -> Iterator[None]:
                 break
             except OSError:
                 if attempt == 4:
-                    raise UserError(
+                    raise Busy(
                         f"another process is running in {folder}; wait for it or choose another --output-dir"
                     ) from None
                 time.sleep(0.3)  # somebody may only be looking
@@ -152,6 +152,12 @@ def _lock(folder: Path) -> Iterator[None]:
 
 #: what a command line can do about a folder that holds another run
 REMEDY = "Choose another --output-dir, or replace that run with --force"
+
+
+class Busy(UserError):
+    """Another process works in the folder. Its exit status is sysexits.h's for: try again later."""
+
+    status = 75
 
 
 class OtherRun(UserError):
@@ -334,8 +340,8 @@ def session(
         data: `identity.split_record` of the data as they are now, when it is asked for; see `what_to_do`.
 
     The run is ``started`` before the block, ``done`` after it, ``failed`` with its error's last line where the block
-    raises; an interrupt leaves it ``started``, as a kill does. UserError where another process works in the folder or
-    the folder holds a run with other settings.
+    raises; an interrupt leaves it ``started``, as a kill does. Busy where another process works in the folder,
+    OtherRun where it holds a run with other settings.
     """
     folder = Path(config["OUTPUT_DIR"])
     with _lock(folder):

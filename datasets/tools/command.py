@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from craft import datasets
+from craft.common.arguments import Parser, whole
 from craft.common.errors import UserError, entry_point
 from craft.common.places import configs
 from craft.common.text_table import text_table
@@ -199,16 +200,11 @@ def command_show(options: argparse.Namespace) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    main = argparse.ArgumentParser(
-        prog="craft data",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    main = Parser("craft data", description=__doc__)
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run, text: str, epilog: str = "") -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text, epilog=epilog, allow_abbrev=False)
+        one = commands.add_parser(name, help=text, description=text, epilog=epilog)
         one.set_defaults(run=run)
         return one
 
@@ -230,17 +226,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("name", metavar="NAME", help="a data set")
     one.add_argument("--root", default="", metavar="DIR", help="folder that holds the data sets' folders")
     one.add_argument("--out", default="", metavar="FILE.png", help="the sheet (default: NAME.png)")
-    one.add_argument("--per-class", type=positive, default=8, metavar="N", help="images in a row (default: 8)")
-    one.add_argument("--classes", type=positive, default=40, metavar="N", help="classes shown at most (default: 40)")
+    one.add_argument("--per-class", type=whole(1), default=8, metavar="N", help="images in a row (default: 8)")
+    one.add_argument("--classes", type=whole(1), default=40, metavar="N", help="classes shown at most (default: 40)")
     return main
-
-
-def positive(text: str) -> int:
-    """A whole number from 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
 
 
 @entry_point

@@ -32,6 +32,20 @@ class Outcome:
     detail: str = ""
     log: Path | None = None
     seconds: float = 0.0
+    lacking: bool = False  # left out for a training that is no part of the sweep and was not carried out before
+
+
+def check_settings(runs: list[Run]) -> None:
+    """UserError where a run's settings are such that it would end at its start, before any has begun. One seed stands
+    for all: each trainer on each data set in each phase is looked at once."""
+    from craft.config.commandline import parser
+    from craft.trainers.settings import check_effect, setup_cfg
+
+    first: dict[tuple, Run] = {}
+    for run in runs:
+        first.setdefault((run.phase, run.dataset, run.shots, run.trainer, run.config), run)
+    for run in first.values():
+        check_effect(setup_cfg(parser("").parse_args(list(run.arguments))))
 
 
 class Check:
@@ -145,7 +159,8 @@ class _Sweep:
         if needed is not None and needed.result in ("failed", "left out"):
             return Outcome(run, "left out", f"it needs {needed.run.name}")
         if run.needs is not None and needed is None and record.state_of(run.needs).name != "done":
-            return Outcome(run, "left out", f"it needs the run in {run.needs}, which is {record.state_of(run.needs)}")
+            why = f"it needs the run in {run.needs}, which is {record.state_of(run.needs)}; let --phases name it too"
+            return Outcome(run, "left out", why, lacking=True)
         todo = "new" if self.rerun == "all" else self.check(run, code=self.rerun == "code")
         return Outcome(run, "kept") if todo == "done" else todo
 
@@ -154,6 +169,10 @@ class _Sweep:
             ended = self.executor.poll(one.handle)
             if ended is not None:
                 self.going.remove(one)
+                if ended.busy:  # another sweep was quicker: what comes of its run will be ours
+                    self.say(f"{one.run.name}  is another process's; waiting for it")
+                    self.waiting.append(one.run)
+                    continue
                 self.settle(_outcome(one, ended, time.monotonic() - one.started))
 
 
