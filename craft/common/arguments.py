@@ -39,16 +39,17 @@ class Parser(argparse.ArgumentParser):
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """For ``type=``: a whole number from ``low``, to ``high`` where given."""
+    """For ``type=``: a whole number from ``low``, to ``high`` where given, both allowed."""
 
     def read(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-        if value < low or (high is not None and value > high):
-            limits = f"{low} or more" if high is None else f"a whole number from {low} to {high}"
-            raise argparse.ArgumentTypeError(f"{text} is not {limits}")
+        if value < low:
+            raise argparse.ArgumentTypeError(f"{text} is not {low} or more")
+        if high is not None and value > high:
+            raise argparse.ArgumentTypeError(f"{text} is not {high} or less")
         return value
 
     return read

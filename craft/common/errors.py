@@ -102,8 +102,7 @@ def _check_words(words: Iterable[str]) -> None:
         try:
             word.encode()
         except UnicodeEncodeError:
-            shown = str(os.fsencode(word))
-            raise UserError(f"{shown} is not UTF-8 text; rename the file or folder that it names") from None
+            raise UserError(f"{word!a} is not UTF-8 text; rename the file or folder that it names") from None
 
 
 def _one_line(error: Exception) -> str:

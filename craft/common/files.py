@@ -90,13 +90,21 @@ def write_json(target: str | os.PathLike, value: Any, indent: int | None = 2) ->
 def read_json(path: str | os.PathLike) -> Any:
     """The JSON value in ``path``; UserError where it is missing, unreadable or damaged."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_int=_whole)
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is not valid JSON (it is nested too deeply); delete it or restore it") from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); delete it or restore it") from error
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 100:  # no float holds more than 308, and Python takes long over very many
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def digest_file(path: str | os.PathLike) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import difflib
 import math
-import re
 import reprlib
 import unicodedata
 from dataclasses import dataclass
@@ -158,7 +157,9 @@ def _parts(value: Any, at_spaces: bool) -> list:
             found = ast.literal_eval(text)
             return list(found) if isinstance(found, tuple | list) else [found]
         except (ValueError, SyntaxError):  # words without quotes
-            text = re.sub(r"^[(\[]|[)\]]$", "", text)
+            if text[-1] != {"(": ")", "[": "]"}[text[0]] or len(text) < 2:
+                raise
+            text = text[1:-1]
     parts = text.split() if at_spaces and "," not in text else text.split(",")
     return [part for part in map(_unquoted, parts) if part]
 

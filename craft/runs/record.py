@@ -24,7 +24,7 @@ from typing import Any
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
 from craft.common.memory import peak
-from craft.runs import identity
+from craft.runs import identity, shape
 from craft.runs.matching import differences, listed, parts_that_count
 
 try:
@@ -58,10 +58,7 @@ def read(folder: str | os.PathLike) -> dict[str, Any] | None:
     path = Path(folder) / RECORD
     if not path.is_file():
         return None
-    found = read_json(path)
-    if not isinstance(found, dict) or "state" not in found:
-        raise UserError(f"{path} is not a run's record; delete it to start the run anew")
-    return found
+    return shape.check(read_json(path), path)
 
 
 def state_of(folder: str | os.PathLike) -> State:

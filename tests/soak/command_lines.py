@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import functools
 import io
 import json
 import os
@@ -31,9 +32,10 @@ from hypothesis import strategies as st
 import craft.bundled  # noqa: F401  (makes `import dassl` work)
 from craft.__main__ import main
 from craft.config import keys
+from craft.config.commandline import parser
 from craft.config.rules import Rule
 from craft.trainers import launch
-from craft.trainers.settings import get_cfg
+from craft.trainers.settings import get_cfg, setup_cfg
 
 BASE = ["train", "--trainer", "CoOpCraft", "--output-dir", "{out}"]
 RECORD = "run.json", "metrics.json"
@@ -100,12 +102,13 @@ def bad_value(draw) -> Case:
     key = draw(st.sampled_from(KEYS))
     text = draw(st.sampled_from(wrong_values(key)))
     if draw(st.booleans()) or not text.isprintable():
-        return Case("value", [*BASE, key, text], key)
+        return Case("value", [*BASE, key, text], "" if "\ud800" in text else key)
     node: object = text
     for part in reversed(key.split(".")):
         node = {part: node}
-    name = draw(st.sampled_from(["--config-file", "--dataset-config-file"]))
-    return Case("value in yaml", [*BASE, name, "{dir}/bad.yaml"], key, files={"bad.yaml": yaml.safe_dump(node)})
+    return Case(
+        "value in yaml", [*BASE, "--config-file", "{dir}/bad.yaml"], key, files={"bad.yaml": yaml.safe_dump(node)}
+    )
 
 
 @st.composite
@@ -176,7 +179,11 @@ def bad_option_value(draw) -> Case:
         st.sampled_from(
             [
                 (BASE, "--seed", ["x", "", "-2", "4294967296", "1.5", "nan"]),
-                ([*BASE, "--eval-only", "--model-dir", "{out}"], "--load-epoch", COUNTS),
+                (
+                    [*BASE, "--eval-only", "--model-dir", "{out}"],
+                    "--load-epoch",
+                    [text for text in COUNTS if text != "9" * 30],
+                ),
                 (sweep, "--seeds", NUMBERS),
                 (sweep, "--shots", [text for text in NUMBERS if text not in ("-1", "4294967296")]),
                 (sweep, "--jobs", [text for text in COUNTS if text != "9" * 30]),
@@ -198,7 +205,7 @@ def bad_option_value(draw) -> Case:
     value = draw(st.sampled_from(values))
     if (name, value) in (("--rerun", ""), ("--average", "")):
         return Case("value of an option", [*argv, name, value], wrong=False)
-    return Case("value of an option", [*argv, f"{name}={value}"], name)
+    return Case("value of an option", [*argv, f"{name}={value}"], "phase" if name == "--phases" else name)
 
 
 @st.composite
@@ -332,6 +339,15 @@ def bad_yaml(draw) -> Case:
     return Case("yaml", [*argv, "{dir}/bad.yaml"], wrong=False, files={"bad.yaml": text})
 
 
+FULL = ["--trainer", "CoOpCraft", "--dataset-config-file", "digits", "--seed", "1"]
+
+
+@functools.cache
+def of_a_run() -> str:
+    """The configuration that `craft train` and `craft sweep` both give a run of `FULL`, as its record holds it."""
+    return json.dumps(setup_cfg(parser("").parse_args([*FULL, "DATASET.NUM_SHOTS", "16"])))
+
+
 def a_record() -> dict:
     """The record of a done run, as far as anything reads it."""
     return {
@@ -344,7 +360,7 @@ def a_record() -> dict:
         "identity": {"config": "a", "code": "b", "data": "c", "classnames": "d", "weights": {}, "model": None},
         "versions": {"craft": "0.2.0", "code": "b"},
         "timing": {"started": "2024-01-01T00:00:00+00:00", "finished": None, "seconds": 1.0, "sessions": [{}]},
-        "config": json.loads(json.dumps(get_cfg() | {"TRAINER": get_cfg().TRAINER | {"NAME": "CoOpCraft"}})),
+        "config": json.loads(of_a_run()),
         "split": {"digest": "c", "train": 10, "test": 10, "classes": 10, "parts": {}, "files": {}, "subset": {}},
         "device": {"type": "cpu"},
         "evaluated": {"epoch": 2, "by": "last"},
@@ -402,6 +418,9 @@ def bad_record(draw) -> Case:
         else:
             node[spot[-1]] = copy.deepcopy(draw(st.sampled_from(ODD) | JUNK))
     texts = {key: json.dumps(value).replace(f'"{DEEP}"', "[" * 3000 + "]" * 3000) for key, value in found.items()}
+    if draw(st.booleans()):
+        texts["state.pth.tar"] = ""
+        texts[RECORD[0]] = texts[RECORD[0]].replace('"state": "done"', '"state": "started"')
     if draw(st.integers(0, 7)) == 0:
         texts[name] = texts[name][: draw(st.integers(0, len(texts[name])))]
     run = "few_shot/digits/shots_16/CoOpCraft/demo/seed1"
@@ -409,9 +428,9 @@ def bad_record(draw) -> Case:
     argv = draw(
         st.sampled_from(
             [
-                ["train", "--trainer", "CoOpCraft", "--output-dir", "{dir}/" + run],
-                ["train", "--trainer", "CoOpCraft", "--output-dir", "{dir}/" + run, "--force"],
-                ["train", "--trainer", "CoOpCraft", "--output-dir", "{out}", "--resume", "{dir}/" + run],
+                ["train", *FULL, "--output-dir", "{dir}/" + run, "DATASET.NUM_SHOTS", "16"],
+                ["train", *FULL, "--output-dir", "{dir}/" + run, "--force", "DATASET.NUM_SHOTS", "16"],
+                ["train", *FULL, "--output-dir", "{out}", "--resume", "{dir}/" + run, "DATASET.NUM_SHOTS", "16"],
                 [*BASE, "--eval-only", "--model-dir", "{dir}/" + run],
                 ["sweep", "status", *sweep, "--output", "{dir}"],
                 ["sweep", "run", *sweep, "--output", "{dir}"],
@@ -436,7 +455,7 @@ KINDS = {
     "record": bad_record(),
 }
 #: what is drawn: each kind in its share
-CASES = st.sampled_from([*KINDS, "value", "value", "record"]).flatmap(KINDS.get)
+CASES = st.sampled_from([*KINDS, "value", "value", "value of an option", "name", "file"]).flatmap(KINDS.get)
 
 
 # -- trying -----------------------------------------------------------------------------------------------------------
@@ -490,8 +509,8 @@ def tried(case: Case, root: Path) -> str:
         return "it was accepted" if case.wrong else ""
     if status not in (1, 2):
         return f"status {status}"
-    if "sweep" in argv[:1] and not lines:
-        return ""  # a sweep's table of failures
+    if not lines and said.getvalue().strip() and argv[0] in ("sweep", "data"):
+        return ""  # a report of what failed, or is missing
     if len(lines) != 1 or not lines[0].startswith("error: "):
         return f"not one line: {complained.getvalue()[:1500]!r}"
     # A word of a message stands there as it is, or as Python writes it.
