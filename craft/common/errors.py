@@ -107,6 +107,6 @@ def _check_words(words: Iterable[str]) -> None:
 
 def _one_line(error: Exception) -> str:
     """The text of a UserError, or ``FILE: what the system says``."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
