@@ -13,6 +13,7 @@ from pathlib import Path
 
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
+from craft.config.rules import is_text, show
 from craft.datasets import listing
 from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.splits import Item, Split, seed_phrase, split_by_class, split_trainval
@@ -130,11 +131,11 @@ def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
 def _entry(path: Path, where: str, entry, image_dir: str) -> Item:
     try:
         name, label, classname = entry
-        label = int(label)
     except (TypeError, ValueError):
-        raise UserError(f"{path}: {where} is {entry!r}, not [image path, label, class name]") from None
-    if not isinstance(name, str) or not isinstance(classname, str):
-        raise UserError(f"{path}: {where} is {entry!r}, not [image path, label, class name]")
+        raise UserError(f"{path}: {where} is {show(entry)}, not [image path, label, class name]") from None
+    texts = isinstance(name, str) and isinstance(classname, str) and is_text(name) and is_text(classname)
+    if not texts or not isinstance(label, int) or isinstance(label, bool):  # 0.9 is no label, and not 0
+        raise UserError(f"{path}: {where} is {show(entry)}, not [image path, label, class name]")
     if label < 0:
         raise UserError(f"{path}: {where} has the label {label}; labels start at 0")
     full = posixpath.normpath(posixpath.join(image_dir, name)) if image_dir else posixpath.normpath(name)

@@ -97,9 +97,9 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
         ("DATASET.ROOT", options.root),
         ("OUTPUT_DIR", options.output_dir),
         ("RESUME", options.resume),
-        ("DATASET.SOURCE_DOMAINS", options.source_domains and tuple(options.source_domains)),
-        ("DATASET.TARGET_DOMAINS", options.target_domains and tuple(options.target_domains)),
-        ("INPUT.TRANSFORMS", options.transforms and tuple(options.transforms)),
+        ("DATASET.SOURCE_DOMAINS", _parts("DATASET.SOURCE_DOMAINS", options.source_domains)),
+        ("DATASET.TARGET_DOMAINS", _parts("DATASET.TARGET_DOMAINS", options.target_domains)),
+        ("INPUT.TRANSFORMS", _parts("INPUT.TRANSFORMS", options.transforms)),
         ("TRAINER.NAME", options.trainer),
         ("MODEL.BACKBONE.NAME", options.backbone),
         ("MODEL.HEAD.NAME", options.head),
@@ -146,6 +146,14 @@ def check_effect(cfg: CfgNode) -> None:
         if cfg.DATASET[key]:
             lacks = "has no domains" if key.endswith("DOMAINS") else "does not read it"
             raise UserError(f"DATASET.{key} is {show(cfg.DATASET[key])}, but {cfg.DATASET.NAME} {lacks}; leave it out")
+
+
+def _parts(key: str, words: list[str] | None) -> tuple[str, ...]:
+    """The values of an option of several words, each read as the value of ``key`` would be: ``a b``, ``a,b``, …"""
+    try:
+        return tuple(part for word in words or () for part in keys.rule_of(key).fit(word, ("",)))
+    except ValueError as error:
+        raise UserError(f"{key} is {show(words)}; it must be names, with spaces or commas between them") from error
 
 
 def _set(cfg: CfgNode, key: str, value) -> None:

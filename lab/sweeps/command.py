@@ -28,6 +28,8 @@ from craft.lab.sweeps.protocol import Protocol
 from craft.lab.sweeps.runner import Check
 from craft.runs import identity, record
 
+#: keys that are part of a run's place -> the option that gives them
+OWN = {"DATASET.NUM_SHOTS": "--shots", "TRAINER.NAME": "--trainers", "DATASET.NAME": "--datasets"}
 KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)+")
 
 
@@ -103,6 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         imports=tuple(names),
     )
     check_keys(pairs)
+    check_pairs(protocol, pairs)
     if options.action == "show":
         return show(protocol, sweep)
     runs = plan(protocol, sweep)
@@ -110,6 +113,19 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join(grid(runs)))
         return 0
     return carry_out(runs, options)
+
+
+def check_pairs(protocol: Protocol, pairs: list[str]) -> None:
+    """UserError for a key that the sweep sets itself: runs would lie under a setting that they do not have."""
+    own = {key: f"{name} says that" for key, name in OWN.items()}
+    own |= {
+        key: f"the phase {phase.name} sets it; --phases chooses"
+        for phase in protocol.phases
+        for key, _ in phase.options
+    }
+    for key in pairs[::2]:
+        if key in own:
+            raise UserError(f"{key} cannot be given to the runs of a sweep: {own[key]}")
 
 
 def show(protocol: Protocol, sweep: Sweep) -> int:

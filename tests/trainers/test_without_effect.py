@@ -1,5 +1,7 @@
 """What a run would ignore is refused, with what to do instead, and leaves nothing behind."""
 
+import re
+
 import pytest
 
 from craft.trainers import launch
@@ -26,6 +28,7 @@ from craft.trainers import launch
         (["TEST.SPLIT", "nope"], "it can be test, val"),
         (["SEED", "-2"], "from -1 to 4294967295"),
         (["INPUT.SIZE", "("], "expected tuple"),
+        (["--transforms", "(normalize"], "it must be names"),
         (["DATASET.TEMPLATE", "a\nphoto of a {}."], "without control characters"),
     ],
     ids=lambda value: "_".join(value).strip() if isinstance(value, list) else "",
@@ -37,6 +40,19 @@ def test_refused(words, said, tmp_path, capsys):
     found = capsys.readouterr().err
     assert said in found and found.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("typed", [["a", "b"], ["a,b"], ["a, b"], ["(a, b)"], ["['a', 'b']"], ["a,", "b"]])
+def test_domains_and_transforms_however_they_are_typed(typed):
+    from craft.config.commandline import parser
+    from craft.trainers.settings import setup_cfg
+
+    names = {"a": "random_flip", "b": "normalize"}
+    transforms = [re.sub("[ab]", lambda found: names[found[0]], word) for word in typed]
+    words = ["--trainer", "CoOp", "--source-domains", *typed, "--target-domains", "real world"]
+    cfg = setup_cfg(parser("").parse_args([*words, "--transforms", *transforms]))
+    assert (cfg.DATASET.SOURCE_DOMAINS, cfg.DATASET.TARGET_DOMAINS) == (("a", "b"), ("real world",))
+    assert cfg.INPUT.TRANSFORMS == ("random_flip", "normalize")
 
 
 def test_an_epoch_is_counted_from_one(capsys):

@@ -150,6 +150,9 @@ def test_a_million_seeds_are_shown_in_seconds(capsys):
         (["--gpus", "nan"], "--gpus is nan"),
         (["--gpus", "inf"], "--gpus is inf"),
         (["OPTIM.LRR", "1"], "did you mean: OPTIM.LR"),
+        (["DATASET.NUM_SHOTS", "4"], "--shots says that"),
+        (["TRAINER.NAME", "CoOp"], "--trainers says that"),
+        (["DATASET.SUBSAMPLE_CLASSES", "all"], "--phases chooses"),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
