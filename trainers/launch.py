@@ -19,7 +19,7 @@ from craft.common.files import digest_file
 from craft.common.places import configs
 from craft.config.commandline import check_together, parser, return_keys
 from craft.config.keys import check_keys
-from craft.config.layers import find
+from craft.config.layers import find, read_yaml
 from craft.trainers import structures
 
 SCRIPT = "train.py"
@@ -53,9 +53,9 @@ def check_names(options) -> None:
     if options.trainer and structure is None and not options.imports and not bundled.may_be_upstream():
         raise unknown("trainer", options.trainer, structures.trainer_names())
     check_keys(options.opts)
-    find(options.dataset_config_file or "digits", configs() / "datasets", "data set")
+    read_yaml(find(options.dataset_config_file or "digits", configs() / "datasets", "data set"))
     if options.config_file:
-        find(options.config_file, configs() / "trainers" / (structure.name if structure else ""), "trainer")
+        read_yaml(find(options.config_file, configs() / "trainers" / (structure.name if structure else ""), "trainer"))
 
 
 def start(options, command: list[str], imported: dict) -> int:
