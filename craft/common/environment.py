@@ -6,7 +6,7 @@ import difflib
 import os
 from pathlib import Path
 
-from craft.common.errors import UserError
+from craft.common.errors import UserError, is_utf8
 
 SWITCH = ("0", "1")
 #: name -> its values beside nothing; None: text
@@ -41,7 +41,8 @@ def check() -> None:
     """
     for name in sorted(os.environ):
         if name in VARIABLES:
-            value_of(name)
+            if not is_utf8(value_of(name)):
+                raise UserError(f"{name} is {os.environ[name]!a}, which is not UTF-8 text; choose another name")
         elif name.startswith("CRAFT_"):
             close = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.85)
             if close:

@@ -99,10 +99,14 @@ def check_platform() -> None:
 
 def _check_words(words: Iterable[str]) -> None:
     for word in words:
-        try:
-            word.encode()
-        except UnicodeEncodeError:
-            raise UserError(f"{word!a} is not UTF-8 text; rename the file or folder that it names") from None
+        if not is_utf8(word):
+            raise UserError(f"{word!a} is not UTF-8 text; rename the file or folder that it names")
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written in UTF-8. Python reads other bytes, of a command line or a folder's name, as halves
+    of characters, which cannot."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _one_line(error: Exception) -> str:

@@ -54,6 +54,7 @@ def test_commands_can_be_looked_at_where_there_are_no_unix_modules():
         ("CRAFT_TRACEBACK", "yes", "CRAFT_TRACEBACK is 'yes'; it can be 0 or 1"),
         ("CRAFT_OFFLINE", "true", "CRAFT_OFFLINE is 'true'; it can be 0 or 1"),
         ("CRAFT_CACHE", __file__, "which is not a folder"),
+        ("CRAFT_CACHE", os.fsdecode(b"/tmp/caf\xe9"), "not UTF-8 text"),
         ("CRAFT_CAHCE", "/tmp", "did you mean CRAFT_CACHE?"),
         ("CRAFT_ONEDN", "0", "did you mean CRAFT_ONEDNN?"),
     ],
