@@ -68,7 +68,7 @@ def lasting() -> Iterator[None]:
     """Within the block a console that is lost ends nothing: a run goes on, and its log with it. What took the place
     of stdout meanwhile, as Dassl's log does, is closed at the end."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = lost = _Lasting(before[0]), _Lasting(before[1])  # type: ignore[assignment]  # as streams
+    sys.stdout, sys.stderr = lost = _Lasting(before[0]), _Lasting(before[1])
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import math
+import re
 import reprlib
 import unicodedata
 from dataclasses import dataclass
@@ -157,9 +158,9 @@ def _parts(value: Any, at_spaces: bool) -> list:
             found = ast.literal_eval(text)
             return list(found) if isinstance(found, tuple | list) else [found]
         except (ValueError, SyntaxError):  # words without quotes
-            if text[-1] != {"(": ")", "[": "]"}[text[0]] or len(text) < 2:
+            text = re.sub(r"^[(\[]|[)\]]$", "", text)
+            if not text:
                 raise
-            text = text[1:-1]
     parts = text.split() if at_spaces and "," not in text else text.split(",")
     return [part for part in map(_unquoted, parts) if part]
 

@@ -43,8 +43,10 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "evaluated": (dict, *NOTHING),
 }
 #: what a run that got as far as its settings has said
-ALWAYS = ("mode", "identity.code", "timing.seconds", "timing.sessions", "config.SEED", "config.TRAINER.NAME")
-ALWAYS += ("config.DATASET.NAME", "config.DATASET.NUM_SHOTS")
+ALWAYS = (
+    *("mode", "identity.code", "timing.seconds", "timing.sessions"),
+    *("config.SEED", "config.TRAINER.NAME", "config.DATASET.NAME", "config.DATASET.NUM_SHOTS"),
+)
 STATES = ("started", "done", "failed")
 MISSING = object()
 

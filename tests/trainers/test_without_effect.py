@@ -28,7 +28,7 @@ from craft.trainers import launch
         (["TEST.SPLIT", "nope"], "it can be test, val"),
         (["SEED", "-2"], "from -1 to 4294967295"),
         (["INPUT.SIZE", "("], "expected tuple"),
-        (["--transforms", "(normalize"], "it must be names"),
+        (["--transforms", "("], "it must be names"),
         (["DATASET.TEMPLATE", "a\nphoto of a {}."], "without control characters"),
     ],
     ids=lambda value: "_".join(value).strip() if isinstance(value, list) else "",
