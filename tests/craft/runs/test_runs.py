@@ -182,7 +182,7 @@ def test_one_process_a_folder(tmp_path, capsys):
     try:
         assert other.stdout.readline() == "locked\n"
         assert record.state_of(tmp_path).name == "running"
-        assert go(tmp_path) == 1
+        assert go(tmp_path) == record.Busy.status
         assert "another process is running" in capsys.readouterr().err
     finally:
         other.kill()
