@@ -103,6 +103,7 @@ class _Sweep:
         self.waiting: list[Run] = list(runs)
         self.going: list[Going] = []
         self.outcomes: dict[Path, Outcome] = {}
+        self.told: set[Path] = set()  # folders that are another process's, and were said to be
         self.check = Check()
 
     def settle(self, outcome: Outcome) -> None:
@@ -121,6 +122,12 @@ class _Sweep:
         to_be_run = [run for run in self.waiting if run.folder not in self.there]
         return self.estimate.left(to_be_run, self.going, self.executor.jobs, time.monotonic())
 
+    def say_waiting(self, run: Run) -> None:
+        """That another process works in a run's folder, once."""
+        if run.folder not in self.told:
+            self.told.add(run.folder)
+            self.say(f"{run.name}  is another process's; waiting for it")
+
     def show(self) -> None:
         """The line of progress, where it is due."""
         if self.lines is not None and self.lines.due():
@@ -134,6 +141,7 @@ class _Sweep:
             if run.needs in self.planned and run.needs not in self.outcomes:
                 continue
             if record.locked(run.folder):  # another sweep is at it: its result will be ours
+                self.say_waiting(run)
                 continue
             self.waiting.remove(run)
             try:
@@ -169,8 +177,8 @@ class _Sweep:
             ended = self.executor.poll(one.handle)
             if ended is not None:
                 self.going.remove(one)
-                if ended.busy:  # another sweep was quicker: what comes of its run will be ours
-                    self.say(f"{one.run.name}  is another process's; waiting for it")
+                if ended.busy:  # another sweep was quicker
+                    self.say_waiting(one.run)
                     self.waiting.append(one.run)
                     continue
                 self.settle(_outcome(one, ended, time.monotonic() - one.started))

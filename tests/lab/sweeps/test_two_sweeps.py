@@ -113,9 +113,10 @@ def test_a_sweep_that_waits_answers_a_signal_at_once(tmp_path, others, number, e
     timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
     timer.start()
     started = time.monotonic()
+    said = []
     with pytest.raises(error):
-        execute([a_run(tmp_path)], Late(lambda: None), say=str)
-    assert time.monotonic() - started < 5
+        execute([a_run(tmp_path)], Late(lambda: None), say=said.append)
+    assert time.monotonic() - started < 5 and len(said) == 1 and "waiting for it" in said[0]
 
 
 # -- sizes ------------------------------------------------------------------------------------------------------------
