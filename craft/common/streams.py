@@ -25,7 +25,8 @@ def prepare() -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
         elif getattr(stream, "errors", None) in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            with contextlib.suppress(OSError):  # one whose file was changed under it, by os.dup2
+                stream.reconfigure(errors="backslashreplace")
 
 
 def silence(stream: Any) -> None:
