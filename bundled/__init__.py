@@ -34,6 +34,12 @@ def which() -> str:
     return "bundled" if _is_ours(importlib.import_module("dassl")) else "upstream"
 
 
+def may_be_upstream() -> bool:
+    """Whether ``dassl`` is loaded already, or would be upstream's; loads nothing. Only then may its registries hold
+    what this project does not know. UserError as `which`."""
+    return "dassl" in sys.modules or (_wish() != "bundled" and _find_upstream() is not None)
+
+
 def version() -> str:
     """``dassl.__version__``, of the one that `which` names."""
     return importlib.import_module("dassl").__version__

@@ -5,6 +5,7 @@ The folders that Dassl users know are parts of this package by name: ``trainers/
 lets Python look there.
 """
 
+import os
 from pathlib import Path
 
 __version__ = "0.2.0"
@@ -12,3 +13,8 @@ __version__ = "0.2.0"
 _HERE = Path(__file__).resolve().parent
 if not (_HERE / "trainers").is_dir():
     __path__.append(str(_HERE.parent))
+
+if os.environ.get("CRAFT_OFFLINE") == "1":  # here, for every process that imports any of it, loading workers included
+    from craft.common import offline
+
+    offline.forbid()

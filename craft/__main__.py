@@ -7,6 +7,8 @@
     craft anchors --trainer CoOpCraft …      the static image anchors of a run, ahead of time
     craft bench --quick                      times against the published trainers' way
 
+In the environment: CRAFT_CACHE (folder of all caches), CRAFT_OFFLINE=1 (refuse every connection), CRAFT_TRACEBACK=1.
+
 `craft COMMAND --help` says more. In a clone that is not installed: `python -m craft COMMAND`.
 """
 

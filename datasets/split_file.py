@@ -12,6 +12,7 @@ from pathlib import Path
 
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
+from craft.config.rules import is_text
 from craft.datasets import digests, listing, published
 from craft.datasets.annotations import whole_number
 from craft.datasets.prompt_dataset import PromptDataset, stream
@@ -163,7 +164,8 @@ def _entry(path: Path, where: str, entry, image_dir: str) -> Item:
         name, label, classname = entry
     except (TypeError, ValueError):
         name = label = classname = None
-    if not isinstance(name, str) or not isinstance(classname, str):
+    texts = isinstance(name, str) and isinstance(classname, str) and is_text(name) and is_text(classname)
+    if not texts:
         raise UserError(f"{path}: {where} is {_short(entry)}, not [image path, label, class name]")
     label = _label(f"{path}: {where}", label)
     name = name.replace("\\", "/")  # written on Windows

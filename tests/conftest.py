@@ -11,6 +11,9 @@ sys.path.insert(0, str(PROJECT))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import craft.bundled  # noqa: E402,F401  (makes `import dassl` work)
+from craft.common import offline  # noqa: E402
+
+offline.forbid(loopback=True)  # no test reaches another machine; the tests' own servers are on this one
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,10 +13,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from craft.common import imports
-from craft.common.errors import UserError, entry_point
+from craft.common import imports, streams
+from craft.common.errors import UserError, entry_point, unknown
 from craft.common.files import digest_file
-from craft.config.commandline import parser
+from craft.common.places import configs
+from craft.config.commandline import check_together, parser, return_keys
+from craft.config.keys import check_keys
+from craft.config.layers import find, read_yaml
 from craft.trainers import structures
 
 SCRIPT = "train.py"
@@ -31,6 +34,32 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if not options.trainer:
         raise UserError("no trainer given; choose with --trainer one of:\n" + structures.describe())
+    check_names(options)
+    check_together(options)
+    command = [SCRIPT, *(sys.argv[1:] if argv is None else argv)]
+    with streams.lasting():
+        return start(options, command, imported)
+
+
+def check_names(options) -> None:
+    """UserError for a trainer, key or yaml that certainly does not exist, before torch is loaded, which takes seconds.
+
+    What Dassl registers, or somebody's code, is looked at when it is there.
+    """
+    from craft import bundled
+
+    return_keys(options)
+    structure = structures.structure_of(options.trainer) if options.trainer else None
+    if options.trainer and structure is None and not options.imports and not bundled.may_be_upstream():
+        raise unknown("trainer", options.trainer, structures.trainer_names())
+    check_keys(options.opts)
+    read_yaml(find(options.dataset_config_file or "digits", configs() / "datasets", "data set"))
+    if options.config_file:
+        read_yaml(find(options.config_file, configs() / "trainers" / (structure.name if structure else ""), "trainer"))
+
+
+def start(options, command: list[str], imported: dict) -> int:
+    """The run that a checked command line asks for, under its record. imported: what --import loaded, by name."""
     from craft import bundled
     from craft.runs import identity, record
     from craft.trainers.data_identity import data_identity
@@ -38,7 +67,6 @@ def main(argv: list[str] | None = None) -> int:
 
     cfg = setup_cfg(options)
     check_asked(cfg, options)
-    command = [SCRIPT, *(sys.argv[1:] if argv is None else argv)]
     if options.no_train:
         run(cfg, options, command)
         return 0
@@ -63,12 +91,24 @@ def main(argv: list[str] | None = None) -> int:
             cfg.freeze()
         elif begun_with:
             session.begun_with = begun_with
-        run(cfg, options, command, session)
+        try:
+            run(cfg, options, command, session)
+        except KeyboardInterrupt as stop:
+            raise type(stop)(str(stop) or "run the same command again to go on") from stop
     return 0
 
 
 def check_asked(cfg, options) -> None:
-    """UserError for a run that would file the number of untrained prompts as that of a method."""
+    """UserError for a run that would file the number of untrained prompts as that of a method, go on from nothing, or
+    ignore what is asked for."""
+    from craft.runs import record
+    from craft.trainers.settings import check_effect
+
+    check_effect(cfg)
+    if cfg.RESUME and not any((Path(cfg.RESUME) / name).is_file() for name in (record.RECORD, record.STATE)):
+        raise UserError(
+            f"--resume {cfg.RESUME}: no run has left anything there; check the folder, or leave --resume out"
+        )
     structure = structures.structure_of(cfg.TRAINER.NAME)
     if structure is None or not structure.trainable or options.no_train:
         return

@@ -17,12 +17,14 @@ from yacs.config import CfgNode
 
 from craft import datasets, terms
 from craft.clip import PIXEL_MEAN, PIXEL_STD, pixel_statistics, resolution
-from craft.common.errors import unknown
+from craft.common.errors import UserError, unknown
 from craft.common.places import configs
 from craft.config import keys
 from craft.config.commandline import return_keys
 from craft.config.layers import find, merge, merge_options, read_yaml
+from craft.config.rules import show
 from craft.datasets.labels import domains_label
+from craft.datasets.readers.image_folder import ImageFolder
 from craft.trainers.structures import STRUCTURES, host_name, structure_of
 
 
@@ -96,9 +98,9 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
         ("DATASET.ROOT", options.root),
         ("OUTPUT_DIR", options.output_dir),
         ("RESUME", options.resume),
-        ("DATASET.SOURCE_DOMAINS", options.source_domains and tuple(options.source_domains)),
-        ("DATASET.TARGET_DOMAINS", options.target_domains and tuple(options.target_domains)),
-        ("INPUT.TRANSFORMS", options.transforms and tuple(options.transforms)),
+        ("DATASET.SOURCE_DOMAINS", _parts("DATASET.SOURCE_DOMAINS", options.source_domains)),
+        ("DATASET.TARGET_DOMAINS", _parts("DATASET.TARGET_DOMAINS", options.target_domains)),
+        ("INPUT.TRANSFORMS", _parts("INPUT.TRANSFORMS", options.transforms)),
         ("TRAINER.NAME", options.trainer),
         ("MODEL.BACKBONE.NAME", options.backbone),
         ("MODEL.HEAD.NAME", options.head),
@@ -127,6 +129,32 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
             cfg.OUTPUT_DIR += "/evaluation"
     cfg.freeze()
     return cfg
+
+
+def check_effect(cfg: CfgNode) -> None:
+    """UserError for a key that would make no difference to this trainer or data set of ours, while its value says that
+    somebody counts on it."""
+    if structure_of(cfg.TRAINER.NAME) and cfg.MODEL.HEAD.NAME:
+        raise UserError(
+            f"MODEL.HEAD.NAME (--head) is {cfg.MODEL.HEAD.NAME}, but {cfg.TRAINER.NAME} has no head; leave it out"
+        )
+    reader = datasets.registry.READERS.get(cfg.DATASET.NAME)
+    if reader is None or not reader.__module__.startswith("craft.datasets.readers."):
+        return
+    ignored = [] if issubclass(reader, ImageFolder) else ["PATH", "CLASSNAMES"]
+    ignored += [] if reader.domains or issubclass(reader, ImageFolder) else ["SOURCE_DOMAINS", "TARGET_DOMAINS"]
+    for key in ignored:
+        if cfg.DATASET[key]:
+            lacks = "has no domains" if key.endswith("DOMAINS") else "does not read it"
+            raise UserError(f"DATASET.{key} is {show(cfg.DATASET[key])}, but {cfg.DATASET.NAME} {lacks}; leave it out")
+
+
+def _parts(key: str, words: list[str] | None) -> tuple[str, ...]:
+    """The values of an option of several words, each read as the value of ``key`` would be: ``a b``, ``a,b``, …"""
+    try:
+        return tuple(part for word in words or () for part in keys.rule_of(key).fit(word, ("",)))
+    except ValueError as error:
+        raise UserError(f"{key} is {show(words)}; it must be names, with spaces or commas between them") from error
 
 
 def _set(cfg: CfgNode, key: str, value) -> None:

@@ -8,13 +8,14 @@ float32 weights go through oneDNN; results differ in rounding. ``CRAFT_ONEDNN=0`
 from __future__ import annotations
 
 import functools
-import os
 import platform
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from craft.common.environment import value_of
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -52,7 +53,7 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 @functools.cache
 def onednn_is_faster() -> bool:
     """Whether this processor is one for oneDNN. By rule and not by timing: a run must round alike whenever it runs."""
-    if os.environ.get("CRAFT_ONEDNN") == "0" or "Intel" in _maker():
+    if value_of("CRAFT_ONEDNN") == "0" or "Intel" in _maker():
         return False
     if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):
         return False

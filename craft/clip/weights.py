@@ -53,10 +53,11 @@ def load_published(name: str, download_root: str | os.PathLike | None = None) ->
     root = os.fspath(download_root or os.path.expanduser("~/.cache/clip"))
     try:
         path = openai._download(openai._MODELS[name], root)
-    except (OSError, RuntimeError) as error:  # no network, no space, wrong checksum
+    except (OSError, RuntimeError, UserError) as error:  # no network, none allowed, no space, wrong checksum
+        url = openai._MODELS[name]
         raise UserError(
             f"could not download CLIP {name!r} to {root}: {error}; download it elsewhere and give its path "
-            "as MODEL.BACKBONE.NAME, or use 'demo'"
+            f"as MODEL.BACKBONE.NAME, or save {url} as {os.path.join(root, os.path.basename(url))}; or use 'demo'"
         ) from error
     state, _ = _read(Path(path))
     return OpenAIBackbone(build(state, name), name, f"OpenAI's {path}")

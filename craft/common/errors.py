@@ -15,7 +15,12 @@ from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
-    """A mistake in the input; its text is one line with what is wrong and what to do."""
+    """A mistake in the input; its text is one line with what is wrong and what to do.
+
+    status: the exit status of a command that ends with it.
+    """
+
+    status = 1
 
     def __str__(self) -> str:
         text = super().__str__()
@@ -42,24 +47,70 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} {name!r}; did you mean: {nearest(name, known)}?")
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, for whoever would let what is under way end in order."""
+
+    status = 143
+
+
 def entry_point(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wrap a command's ``main``: UserError becomes one line on stderr and exit status 1, Ctrl-C status 130."""
+    """Wrap a command's ``main``: a mistake becomes one line on stderr and exit status 1, Ctrl-C status 130.
+
+    A mistake is a UserError, or whatever the system says of a file (``OSError``). Before anything else the platform,
+    the environment's variables and the encoding of the words are checked. An interrupt may carry a text that says how
+    to go on; one that began nothing has none.
+    """
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> int:
+        from craft.common import environment, streams
+
+        streams.prepare()
         try:
-            return main(*args, **kwargs) or 0
-        except UserError as error:
-            if os.environ.get("CRAFT_TRACEBACK") == "1":
-                raise
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("interrupted; run the same command again to go on", file=sys.stderr)
-            return 130
+            check_platform()
+            environment.check()
+            _check_words(args[0] if args and args[0] is not None else sys.argv[1:])
+            status = main(*args, **kwargs) or 0
+            sys.stdout.flush()
+            return status
         except BrokenPipeError:
             # The reader (head, less) has gone. Give stdout somewhere to flush to, or Python complains at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            streams.silence(sys.stdout)
             return 141
+        except (UserError, OSError) as error:
+            if os.environ.get("CRAFT_TRACEBACK") == "1":
+                raise
+            print(f"error: {_one_line(error)}", file=sys.stderr)
+            return getattr(error, "status", 1)
+        except KeyboardInterrupt as stop:
+            print("interrupted" + (f"; {stop}" if str(stop) else ""), file=sys.stderr)
+            return getattr(stop, "status", 130)
 
     return run
+
+
+def check_platform() -> None:
+    """UserError on Windows, where file locks, process limits and paths are others; the one place that decides this."""
+    if sys.platform in ("win32", "cygwin", "msys"):
+        raise UserError(
+            "Craft runs on Linux and macOS; on Windows use WSL (`wsl --install`, then the same commands in its shell)"
+        )
+
+
+def _check_words(words: Iterable[str]) -> None:
+    for word in words:
+        if not is_utf8(word):
+            raise UserError(f"{word!a} is not UTF-8 text; rename the file or folder that it names")
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written in UTF-8. Python reads other bytes, of a command line or a folder's name, as halves
+    of characters, which cannot."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _one_line(error: Exception) -> str:
+    """The text of a UserError, or ``FILE: what the system says``."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

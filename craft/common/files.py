@@ -161,9 +161,10 @@ def _lives(process: int) -> bool:
 
 
 def write_text(target: str | os.PathLike, text: str) -> None:
-    """Write ``text`` as UTF-8, atomically."""
+    """Write ``text`` as UTF-8, atomically. What UTF-8 lacks, as in names of folders from elsewhere, is written
+    ``\\udcff``, which in JSON means just that."""
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(target: str | os.PathLike, value: Any, indent: int | None = 2) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from craft.common.arguments import Parser
 from craft.common.errors import UserError
 
 
@@ -38,7 +39,7 @@ def take(argv: list[str]) -> tuple[list[str], list[str]]:
 
     For commands whose own options offer what may be registered: it happens before their parser is made.
     """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first = Parser(add_help=False)
     add_option(first)
     options, words = first.parse_known_args(argv)
     for name in options.imports:

@@ -40,7 +40,7 @@ def parse_json(text: str, path: str | os.PathLike, pairs: Callable[[list], Any] 
     pairs: called with the (key, value) pairs of every object, in their order; gives what stands for it.
     """
     try:
-        value = json.loads(text, object_pairs_hook=pairs)
+        value = json.loads(text, object_pairs_hook=pairs, parse_int=_whole)
         if "\\ud" in text or "\\uD" in text:  # perhaps half of a surrogate pair, which no file and no screen takes
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -52,3 +52,9 @@ def parse_json(text: str, path: str | os.PathLike, pairs: Callable[[list], Any] 
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); restore it, or move it away") from error
     return value
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 100:  # no float holds more than 308, and Python takes long over very many
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from craft.common.errors import UserError
+from craft.common.errors import UserError, nearest
 from craft.config.rules import Rule
 
 ANY = Rule()  # of the default's type; numbers are finite
@@ -34,7 +34,7 @@ RULES: dict[str, Rule] = {
     "VERSION": PLACE,
     "OUTPUT_DIR": PLACE,
     "RESUME": PLACE,
-    "SEED": Rule(high=2**32 - 1),  # NumPy takes no larger one; below 0: none
+    "SEED": Rule(low=-1, high=2**32 - 1),  # NumPy takes no larger one; -1, as in Dassl: none
     "USE_CUDA": ANY,
     "VERBOSE": PLACE,
     # -- images
@@ -163,6 +163,40 @@ RULES: dict[str, Rule] = {
     "TRAINER.CRAFT.GROUP_MMD": ANY,
 }
 
+#: context lengths in place of which the words of CTX_INIT count, where there are any
+WORDS_DECIDE = ("TRAINER.COOP.N_CTX", "TRAINER.COCOOP.N_CTX", "TRAINER.KGCOOP.N_CTX")
+#: what the stars stand for outside the nodes of trainers, so that the nearest keys can be named before torch is loaded
+STARS = {
+    "INPUT.CUTOUT_*": ("N", "LEN"),
+    "INPUT.COLORJITTER_*": ("B", "C", "S", "H"),
+    "DATASET.*_DOMAINS": ("SOURCE", "TARGET"),
+    "DATALOADER.*.SAMPLER": ("TRAIN_X", "TRAIN_U", "TEST"),
+    "DATALOADER.*.BATCH_SIZE": ("TRAIN_X", "TRAIN_U", "TEST"),
+    "DATALOADER.*.N_DOMAIN": ("TRAIN_X", "TRAIN_U"),
+    "DATALOADER.*.N_INS": ("TRAIN_X", "TRAIN_U"),
+    "OPTIM.ADAM_BETA*": ("1", "2"),
+    "OPTIM.WARMUP_*_LR": ("CONS", "MIN"),
+}
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """Every key but those of trainers' nodes, which only the trainers' own files know."""
+    found = {key.replace("*", name): None for key in RULES for name in STARS.get(key, ("*",))}
+    return tuple(key for key in found if "*" not in key and not (key.startswith("TRAINER.") and key.count(".") > 1))
+
+
+def check_keys(options: Sequence[str]) -> None:
+    """UserError for the first key of ``KEY VALUE`` pairs that certainly does not exist; loads nothing.
+
+    Whether a key of a trainer's node exists is seen when the pairs are merged.
+    """
+    for key in options[::2]:
+        owned = key.startswith("TRAINER.") and key.count(".") > 1
+        group = any(name.startswith(f"{key}.") for name in RULES)
+        if not (owned or group or key.startswith("-")) and row(key) is None:
+            raise UserError(f"unknown key {key}; did you mean: {nearest(key, names())}?")
+
 
 @functools.cache
 def row(key: str) -> str | None:
@@ -200,12 +234,12 @@ def check(cfg: Mapping, defaults: Mapping, choices: Mapping[str, Iterable[str]] 
             rule = dataclasses.replace(rule, choices=tuple(names))
         if value != like and not rule.allows(value, like):  # somebody's default may be infinite
             raise UserError(f"{key} is {rule.complaint(value, like)}")
-    for complaint in _together(flat):
+    for complaint in _together(flat, usual):
         raise UserError(complaint)
 
 
-def _together(flat: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong between keys that are each right."""
+def _together(flat: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong between keys that are each right. usual: their defaults."""
     size = flat.get("INPUT.SIZE", ())
     if 0 in size and any(size):
         yield f'INPUT.SIZE is {tuple(size)}; it must be two numbers above 0, or "(0, 0)" for the size of the backbone'
@@ -218,6 +252,13 @@ def _together(flat: Mapping[str, Any]) -> Iterator[str]:
                 f"{key} asks for a context a class, but {key[:-3]}CTX_INIT gives one in words for all of them; set "
                 'CTX_INIT "" or CSC False'
             )
+        if key in WORDS_DECIDE and value != usual.get(key):
+            words = flat.get(key[:-5] + "CTX_INIT", "").split()
+            if words and len(words) != value:
+                yield (
+                    f"{key} is {value}, but {key[:-5]}CTX_INIT gives {len(words)} words, which decide; set CTX_INIT "
+                    f'"" or N_CTX {len(words)}'
+                )
         head, found, tower = key.partition(".N_CTX_")
         depth = flat.get(f"{head}.PROMPT_DEPTH_{tower}", 1)
         if found and value == 0 and depth != 0:

@@ -132,7 +132,7 @@ def merge(cfg: CfgNode, layer: dict, origin: str, prefix: str = "") -> None:
 
 def merge_options(cfg: CfgNode, options: list[str]) -> None:
     """Trailing ``KEY VALUE`` pairs of the command line."""
-    if stray := next((word for word in options if word.startswith("--")), None):
+    if stray := next((word for word in options if word.startswith("--") and len(word) > 2), None):
         raise UserError(f"{stray} stands behind a KEY VALUE pair; options go before all of them")
     if len(options) % 2:
         raise UserError(f"trailing options come in pairs KEY VALUE; {options[-1]!r} has no partner")

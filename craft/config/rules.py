@@ -11,6 +11,7 @@ import difflib
 import math
 import re
 import reprlib
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,8 @@ class Rule:
                 and (self.below is None or value < self.below)
                 and (not self.odd or value % 2 == 1)
             )
+        if isinstance(value, str) and not is_text(value):
+            return False
         return isinstance(value, kind) and (not self.choices or value in self.choices)
 
     def allowed(self, like: Any) -> str:
@@ -117,12 +120,20 @@ class Rule:
     def complaint(self, value: Any, like: Any) -> str:
         """``'fp64'; it can be fp32, fp16, amp, amp_bf16``: a value that is not allowed, what is, and what was meant."""
         texts = value if isinstance(value, tuple | list) else [value]
+        if not all(is_text(text) for text in texts if isinstance(text, str)):
+            return f"{show(value)}; it must be text without control characters, in UTF-8"
         wrong = next((text for text in texts if isinstance(text, str) and text not in self.choices), "")
         close = difflib.get_close_matches(wrong, self.choices, n=1, cutoff=0.8)
         meant = f"did you mean {close[0]}?" if close else ""
         if meant and len(self.choices) > MANY:
             return f"{show(value)}; {meant}"
         return f"{show(value)}; {self.allowed(like)}{meant and '; ' + meant}"
+
+
+def is_text(value: str) -> bool:
+    """Whether a text can be written to a file, name one, and stand in a line: no line breaks, NUL or halves of
+    characters, which is how Python reads bytes that are not UTF-8."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
 
 
 def show(value: Any) -> str:
@@ -148,6 +159,8 @@ def _parts(value: Any, at_spaces: bool) -> list:
             return list(found) if isinstance(found, tuple | list) else [found]
         except (ValueError, SyntaxError):  # words without quotes
             text = re.sub(r"^[(\[]|[)\]]$", "", text)
+            if not text:
+                raise
     parts = text.split() if at_spaces and "," not in text else text.split(",")
     return [part for part in map(_unquoted, parts) if part]
 

@@ -21,6 +21,7 @@ import craft
 from craft.common import places
 from craft.common.files import digest_file, digest_json, read_json
 from craft.config.keys import rule_of
+from craft.runs import shape
 
 #: what a number can depend on; yaml files are part of the resolved configuration
 CODE = ("craft", "anchors", "bundled", "datasets", "trainers")
@@ -274,8 +275,8 @@ def model_record(model_dir: str, epoch: int | None) -> dict[str, Any] | None:
 
 def _trained(record: Path) -> dict[str, Any] | None:
     """What a training run's record says of it; None where it has none."""
-    found = read_json(record) if record.is_file() else {}
-    if not isinstance(found, dict) or "config" not in found:
+    found = shape.check(read_json(record), record) if record.is_file() else {}
+    if "config" not in found:
         return None
     config = found["config"]
     return {

@@ -20,6 +20,13 @@ try:
 except ImportError:  # Windows: without locks, a running run looks like an interrupted one
     fcntl = None  # type: ignore[assignment]  # None stands for a module that is not there
 
+
+class Busy(UserError):
+    """Another process works in the folder. Its exit status is sysexits.h's for: try again later."""
+
+    status = 75
+
+
 LOCK = ".run.lock"
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)  # what a lock that somebody has is answered with
 
@@ -71,7 +78,7 @@ def lock(folder: Path) -> Iterator[None]:
                     print(f"Note: {folder} cannot be locked ({error.strerror}); start one process at a time in it")
                     break
                 if attempt == 4:
-                    raise UserError(
+                    raise Busy(
                         f"another process is running in {folder}; wait for it or choose another --output-dir"
                     ) from None
                 time.sleep(0.3)  # somebody may only be looking

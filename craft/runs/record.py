@@ -24,7 +24,7 @@ from typing import Any
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
 from craft.common.memory import peak
-from craft.runs import identity
+from craft.runs import identity, shape
 from craft.runs.explained import explained
 from craft.runs.leftovers import clear, put_aside
 from craft.runs.locks import lock, locked
@@ -68,10 +68,8 @@ def read(folder: str | os.PathLike) -> dict[str, Any] | None:
         found = read_json(path)
     except UserError as error:
         raise DamagedRecord(f"{path} is damaged ({error.__cause__ or error}); restore it, or {ANEW}") from error
-    if not isinstance(found, dict) or not isinstance(found.get("state"), str):
-        raise DamagedRecord(f"{path} is not a run's record; restore it, or {ANEW}")
-    if not isinstance(found.get("config", {}), dict):
-        raise DamagedRecord(f"{path} is not whole: its config is none; restore it, or {ANEW}")
+    if wrong := shape.wrong(found):
+        raise DamagedRecord(f"{path} {wrong}; restore it, or {ANEW}")
     return found
 
 
@@ -285,8 +283,8 @@ def session(
         data: `identity.split_record` of the data as they are now, when it is asked for; see `what_to_do`.
 
     The run is ``started`` before the block, ``done`` after it, ``failed`` with its error's last line where the block
-    raises; an interrupt leaves it ``started``, as a kill does. UserError where another process works in the folder or
-    the folder holds a run with other settings.
+    raises; an interrupt leaves it ``started``, as a kill does. Busy where another process works in the folder,
+    OtherRun where it holds a run with other settings.
     """
     folder = Path(config["OUTPUT_DIR"])
     with lock(folder):

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from craft import datasets
+from craft.common.arguments import Parser, whole
 from craft.common.errors import UserError, entry_point
 from craft.common.places import configs
 from craft.common.text_table import text_table
@@ -229,16 +230,11 @@ def command_document(options: argparse.Namespace) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    main = argparse.ArgumentParser(
-        prog="craft data",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    main = Parser("craft data", description=__doc__)
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run, text: str, epilog: str = "") -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text, epilog=epilog, allow_abbrev=False)
+        one = commands.add_parser(name, help=text, description=text, epilog=epilog)
         one.set_defaults(run=run)
         return one
 
@@ -261,16 +257,16 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--root", default="", metavar="DIR", help="folder that holds the data sets' folders")
     one.add_argument("--out", default="", metavar="FILE.png", help="the sheet (default: NAME.png)")
     one.add_argument(
-        "--per-class", type=positive, default=8, metavar="N", help="images in a row (default: 8; 10,000 on a sheet)"
+        "--per-class", type=whole(1), default=8, metavar="N", help="images in a row (default: 8; 10,000 on a sheet)"
     )
-    one.add_argument("--classes", type=positive, default=40, metavar="N", help="classes shown at most (default: 40)")
+    one.add_argument("--classes", type=whole(1), default=40, metavar="N", help="classes shown at most (default: 40)")
     # Listed here, where people look for it; it makes runs, so the laboratory has it, and craft/__main__.py leads there.
     command("verify", _elsewhere, "hold CLIP without learning on a data set against the published number")
     text = "write the shots that a run draws as a list that others can read; DATASET.FEWSHOT_FILE trains on such a list"
     one = command("fewshot", command_fewshot, text, keys)
     one.add_argument("name", metavar="NAME", help="a data set")
     one.add_argument("--root", default="", metavar="DIR", help="folder that holds the data sets' folders")
-    one.add_argument("--shots", type=positive, metavar="K", help="images a class")
+    one.add_argument("--shots", type=whole(1), metavar="K", help="images a class")
     one.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the draw (default: 1)")
     one.add_argument("--to", required=True, metavar="FILE", help=".json, or .jsonl for FILE_train and FILE_val")
     one.add_argument("--prefix", default="", metavar="TEXT", help="put before every path, e.g. ./data (default: none)")
@@ -282,14 +278,6 @@ def parser() -> argparse.ArgumentParser:
 
 def _elsewhere(options: argparse.Namespace) -> int:
     raise UserError("this is the command `craft data verify`; call it from there")
-
-
-def positive(text: str) -> int:
-    """A whole number from 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
 
 
 @entry_point

@@ -19,6 +19,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from craft.common.arguments import Parser, whole
 from craft.common.errors import entry_point
 from craft.common.files import write_json, write_text
 from craft.lab.bench import summary, worker
@@ -27,24 +28,17 @@ from craft.lab.bench.specs import KINDS, PATHS, QUICK, TRAINERS, Plan
 
 
 def parser() -> argparse.ArgumentParser:
-    def count(text: str) -> int:
-        value = int(text)
-        if value < 1:
-            raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-        return value
-
-    out = argparse.ArgumentParser(
-        "craft bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    out = Parser("craft bench", description=__doc__)
     plan = Plan()
-    out.add_argument("--classes", type=count, nargs="+", metavar="N", help=f"default: {_list(plan.classes)}")
+    out.add_argument(
+        "--classes", type=whole(1, 100_000), nargs="+", metavar="N", help=f"default: {_list(plan.classes)}"
+    )
     out.add_argument("--trainers", nargs="+", choices=TRAINERS, help="default: all")
     out.add_argument("--kinds", nargs="+", choices=KINDS, help="what to measure; default: all")
     out.add_argument("--paths", nargs="+", choices=PATHS, help="default: both; ours alone is for work on it")
-    out.add_argument("--repeats", type=count, help=f"default: {plan.repeats}; three where one takes over a minute")
+    out.add_argument(
+        "--repeats", type=whole(1, 1000), help=f"default: {plan.repeats}; three where one takes over a minute"
+    )
     out.add_argument("--backbone", help=f"as MODEL.BACKBONE.NAME; default: {plan.backbone} (random weights)")
     out.add_argument("--quick", action="store_true", help="a small run in this process, without memory: to try it out")
     out.add_argument("--out", default="output/benchmarks", metavar="FOLDER", help="default: %(default)s")

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from craft.common import imports
+from craft.common.arguments import Parser
 from craft.common.errors import entry_point
 from craft.common.files import write_text
 from craft.lab.results import render, sheets
@@ -31,12 +32,7 @@ from craft.lab.sweeps.plan import split_words
 
 
 def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(
-        "craft results",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    out = Parser("craft results", description=__doc__)
     imports.add_option(out)
     actions = out.add_subparsers(dest="action", required=True)
     for name, text in (

@@ -12,27 +12,29 @@ run, and ends with what failed and where its log is. Trailing KEY VALUE pairs go
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
+from dataclasses import replace
 
 from craft.common import imports
+from craft.common.arguments import Parser
 from craft.common.errors import UserError, entry_point
+from craft.config.keys import check_keys
 from craft.lab.sweeps.catalogue import PROTOCOLS, protocol_named
 from craft.lab.sweeps.executors import EXECUTORS, executor_named
-from craft.lab.sweeps.plan import Run, Sweep, numbers, plan, split_words
+from craft.lab.sweeps.plan import MOST, Run, Sweep, numbers, plan, size, split_words
+from craft.lab.sweeps.protocol import Protocol
 from craft.lab.sweeps.runner import Check
 from craft.runs import identity, record
 
+#: keys that are part of a run's place -> the option that gives them
+OWN = {"DATASET.NUM_SHOTS": "--shots", "TRAINER.NAME": "--trainers", "DATASET.NAME": "--datasets"}
 KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)+")
 
 
 def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(
-        "craft sweep",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    out = Parser("craft sweep", description=__doc__)
     add = out.add_argument
     add("action", choices=("list", "show", "run", "status"))
     add("protocol", nargs="?", help="base2new, few_shot, …; `list` shows them")
@@ -81,44 +83,73 @@ def main(argv: list[str] | None = None) -> int:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}; it must be at least 1")
-    if options.gpus is not None and options.gpus < 0:
+    if options.gpus is not None and not 0 <= options.gpus < math.inf:
         raise UserError(f"--gpus is {options.gpus:g}; it must be 0 or more")
-    runs = plan(
-        protocol_named(options.protocol),
-        Sweep(
-            trainers=split_words(options.trainers),
-            datasets=split_words(options.datasets),
-            seeds=numbers(options.seeds, "--seeds"),
-            shots=numbers(options.shots, "--shots"),
-            phases=split_words(options.phases),
-            root=options.root,
-            output=options.output,
-            config=options.config,
-            backbone=options.backbone,
-            source=options.source,
-            options=tuple(pairs),
-            imports=tuple(names),
-        ),
+    for name in ("trainers", "datasets", "seeds", "shots", "phases"):
+        given = getattr(options, name)
+        if given is not None and not split_words(given):
+            raise UserError(f"--{name} is empty; leave it out, or name at least one")
+    protocol = protocol_named(options.protocol)
+    sweep = Sweep(
+        trainers=split_words(options.trainers),
+        datasets=split_words(options.datasets),
+        seeds=numbers(options.seeds, "--seeds", "SEED", low=0),
+        shots=numbers(options.shots, "--shots", "DATASET.NUM_SHOTS"),
+        phases=split_words(options.phases),
+        root=options.root,
+        output=options.output,
+        config=options.config,
+        backbone=options.backbone,
+        source=options.source,
+        options=tuple(pairs),
+        imports=tuple(names),
     )
+    check_keys(pairs)
+    check_pairs(protocol, pairs)
     if options.action == "show":
-        for run in runs:
-            print(run.command)
-        return 0
+        return show(protocol, sweep)
+    runs = plan(protocol, sweep)
     if options.action == "status":
         print("\n".join(grid(runs)))
         return 0
     return carry_out(runs, options)
 
 
+def check_pairs(protocol: Protocol, pairs: list[str]) -> None:
+    """UserError for a key that the sweep sets itself: runs would lie under a setting that they do not have."""
+    own = {key: f"{name} says that" for key, name in OWN.items()}
+    own |= {
+        key: f"the phase {phase.name} sets it; --phases chooses"
+        for phase in protocol.phases
+        for key, _ in phase.options
+    }
+    for key in pairs[::2]:
+        if key in own:
+            raise UserError(f"{key} cannot be given to the runs of a sweep: {own[key]}")
+
+
+def show(protocol: Protocol, sweep: Sweep) -> int:
+    """Print the command of every run; of more than a sweep can have, those of the first seed and how many there are."""
+    count, seeds = size(protocol, sweep), sweep.seeds
+    for run in plan(protocol, sweep if count <= MOST else replace(sweep, seeds=seeds[:1])):
+        print(run.command)
+    if count > MOST:
+        print(f"… and the same for {len(seeds) - 1:,} more seeds: {count:,} runs; a sweep has at most {MOST:,}")
+    return 0
+
+
 def carry_out(runs: list[Run], options) -> int:
     from craft.lab.sweeps.progress import Lines
-    from craft.lab.sweeps.runner import execute
+    from craft.lab.sweeps.runner import check_settings, execute
 
     executor = executor_named(options.executor)(options.jobs)
+    check_settings(runs)
 
     lines = Lines(sys.stdout)
     try:
         outcomes = execute(runs, executor, options.rerun, lines.say, options.cores, options.gpus, lines)
+    except KeyboardInterrupt as stop:
+        raise type(stop)("run the same command again to go on" if lines.said else "") from stop
     finally:
         lines.clear()
     count = {result: sum(o.result == result for o in outcomes) for result in ("done", "kept", "failed", "left out")}
@@ -126,9 +157,12 @@ def carry_out(runs: list[Run], options) -> int:
     for outcome in outcomes:
         if outcome.result == "failed":
             print(f"FAILED {outcome.run.name}\n    {outcome.detail}\n    log: {outcome.log or 'none'}")
+    missing = {outcome.detail: outcome for outcome in outcomes if outcome.result == "left out" and outcome.lacking}
+    for outcome in missing.values():
+        print(f"LEFT OUT {outcome.run.name}\n    {outcome.detail}")
     if count["failed"]:
         print("The same command runs the failed ones again and keeps the others.")
-    return 1 if count["failed"] or count["left out"] else 0
+    return 1 if count["failed"] or missing else 0
 
 
 def grid(runs: list[Run]) -> list[str]:

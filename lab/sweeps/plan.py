@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from craft.common.errors import UserError, unknown
 from craft.common.places import command, configs
+from craft.config.keys import rule_of
 from craft.config.layers import find, read_yaml
 from craft.datasets import list_datasets
 from craft.datasets.labels import as_folder
@@ -18,6 +20,8 @@ from craft.lab.sweeps.protocol import Phase, Protocol
 from craft.trainers.structures import Structure, known_structure, trainer_names
 
 ALL = "all"  # as a target: each domain of the data set in turn
+TOO_MANY = 1_000_000  # numbers in one range
+MOST = 50_000  # runs of one sweep: planned in seconds, and more than anybody carries out
 
 
 @dataclass(frozen=True)
@@ -79,17 +83,13 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     UserError for what could not run: names of phases, trainers, data sets and configurations that do not exist, and
     two data sets that their folders could not tell apart.
     """
-    names = [phase.name for phase in protocol.phases]
-    for name in sweep.phases:
-        if name not in names:
-            raise unknown(f"phase of {protocol.name}", name, names)
-    phases = [phase for phase in protocol.phases if not sweep.phases or phase.name in sweep.phases]
-    trainers = sweep.trainers or protocol.trainers
-    if protocol.hosts_only:
-        trainers = tuple(dict.fromkeys(known_structure(name).name for name in trainers))
-    datasets = targets(protocol, sweep)
+    phases, trainers, datasets = _phases(protocol, sweep), _trainers(protocol, sweep), targets(protocol, sweep)
     sources = (sweep.source or protocol.source,) if any(phase.source for phase in phases) else ()
     _check_labels((*sources, *datasets))
+    if size(protocol, sweep) > MOST:
+        raise UserError(
+            f"these are {size(protocol, sweep):,} runs, a sweep has at most {MOST:,}; divide it, e.g. by --seeds"
+        )
     runs: dict[Path, Run] = {}
     for seed in sweep.seeds:
         for shots in sweep.shots or protocol.shots:
@@ -101,6 +101,28 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     # A training is followed by its evaluations, so that the first results are whole rows of the table.
     order: dict[Path | None, int] = {folder: number for number, folder in enumerate(runs)}
     return sorted(runs.values(), key=lambda run: (run.seed, order.get(run.needs, order[run.folder]), order[run.folder]))
+
+
+def size(protocol: Protocol, sweep: Sweep) -> int:
+    """How many runs `plan` would make, without making them. UserError as there, for names."""
+    datasets, trainers = len(targets(protocol, sweep)), len(_trainers(protocol, sweep))
+    each = sum(1 if phase.source else datasets for phase in _phases(protocol, sweep))
+    return len(sweep.seeds) * len(sweep.shots or protocol.shots) * trainers * each
+
+
+def _phases(protocol: Protocol, sweep: Sweep) -> list[Phase]:
+    names = [phase.name for phase in protocol.phases]
+    for name in sweep.phases:
+        if name not in names:
+            raise unknown(f"phase of {protocol.name}", name, names)
+    return [phase for phase in protocol.phases if not sweep.phases or phase.name in sweep.phases]
+
+
+def _trainers(protocol: Protocol, sweep: Sweep) -> tuple[str, ...]:
+    trainers = sweep.trainers or protocol.trainers
+    if not protocol.hosts_only:
+        return trainers
+    return tuple(dict.fromkeys(known_structure(name).name for name in trainers))
 
 
 def targets(protocol: Protocol, sweep: Sweep) -> tuple[str, ...]:
@@ -240,13 +262,23 @@ def split_words(words: list[str] | None) -> tuple[str, ...]:
     return tuple(part for word in words or () for part in word.replace(",", " ").split())
 
 
-def numbers(words: list[str] | None, what: str) -> tuple[int, ...]:
-    """Whole numbers of a command line; ``1-3`` is a range. UserError names ``what``."""
-    found: list[int] = []
+def numbers(words: list[str] | None, what: str, key: str, low: int | None = None) -> tuple[int, ...]:
+    """Whole numbers of a command line; ``1-3`` is a range. UserError names ``what``, also for a number that ``key``
+    cannot have, or one below ``low``."""
+    rule, found = rule_of(key), dict[int, None]()
+    lowest, highest = rule.low if low is None else low, rule.high
     for word in split_words(words):
-        first, dash, last = word.partition("-")
-        try:
-            found += range(int(first), int(last) + 1) if dash and first else [int(word)]
-        except ValueError:
-            raise UserError(f"{what}: {word!r} is not a number or a range such as 1-3") from None
-    return tuple(dict.fromkeys(found))
+        match = re.fullmatch(r"(-?\d{1,20})(?:-(\d{1,20}))?", word, re.ASCII)
+        if not match:
+            raise UserError(f"{what}: {word!r} is not a number or a range such as 1-3")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise UserError(f"{what}: the range {word} is empty; write {last}-{first}")
+        for number in (first, last):
+            if (lowest is not None and number < lowest) or (highest is not None and number > highest):
+                limits = f"from {lowest:.10g} up" if highest is None else f"from {lowest:.10g} to {highest:.10g}"
+                raise UserError(f"{what}: {number} is out of range; {limits} there are")
+        if last - first >= TOO_MANY:
+            raise UserError(f"{what}: {word} are {last - first + 1:,} numbers; a range has at most {TOO_MANY:,}")
+        found |= dict.fromkeys(range(first, last + 1))
+    return tuple(found)

@@ -92,12 +92,13 @@ class Lines:
 
     def __init__(self, stream: TextIO):
         self.stream, self.terminal = stream, stream.isatty()
-        self.shown = False
+        self.shown, self.said = False, False  # the line of progress, now; any line, ever
         self.last = -EVERY
 
     def say(self, line: str) -> None:
         """A line that stays."""
         self.clear()
+        self.said = True
         print(line, file=self.stream, flush=True)
 
     def due(self) -> bool:

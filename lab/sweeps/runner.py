@@ -33,6 +33,20 @@ class Outcome:
     detail: str = ""
     log: Path | None = None
     seconds: float = 0.0
+    lacking: bool = False  # left out for a training that is no part of the sweep and was not carried out before
+
+
+def check_settings(runs: list[Run]) -> None:
+    """UserError where a run's settings are such that it would end at its start, before any has begun. One seed stands
+    for all: each trainer on each data set in each phase is looked at once."""
+    from craft.config.commandline import parser
+    from craft.trainers.settings import check_effect, setup_cfg
+
+    first: dict[tuple, Run] = {}
+    for run in runs:
+        first.setdefault((run.phase, run.dataset, run.shots, run.trainer, run.config), run)
+    for run in first.values():
+        check_effect(setup_cfg(parser("").parse_args(list(run.arguments))))
 
 
 class Check:
@@ -106,6 +120,7 @@ class _Sweep:
         self.waiting: list[Run] = list(runs)
         self.going: list[Going] = []
         self.outcomes: dict[Path, Outcome] = {}
+        self.told: set[Path] = set()  # folders that are another process's, and were said to be
         self.check = Check()
 
     def settle(self, outcome: Outcome) -> None:
@@ -124,6 +139,12 @@ class _Sweep:
         to_be_run = [run for run in self.waiting if run.folder not in self.there]
         return self.estimate.left(to_be_run, self.going, self.executor.jobs, time.monotonic())
 
+    def say_waiting(self, run: Run) -> None:
+        """That another process works in a run's folder, once."""
+        if run.folder not in self.told:
+            self.told.add(run.folder)
+            self.say(f"{run.name}  is another process's; waiting for it")
+
     def show(self) -> None:
         """The line of progress, where it is due."""
         if self.lines is not None and self.lines.due():
@@ -137,6 +158,7 @@ class _Sweep:
             if run.needs in self.planned and run.needs not in self.outcomes:
                 continue
             if record.locked(run.folder):  # another sweep is at it: its result will be ours
+                self.say_waiting(run)
                 continue
             self.waiting.remove(run)
             try:
@@ -162,10 +184,12 @@ class _Sweep:
         if needed is not None and needed.result in ("failed", "left out"):
             return Outcome(run, "left out", f"it needs {needed.run.name}")
         if run.needs is not None and needed is None and record.state_of(run.needs).name != "done":
-            return Outcome(run, "left out", f"it needs the run in {run.needs}, which is {record.state_of(run.needs)}")
+            why = f"it needs the run in {run.needs}, which is {record.state_of(run.needs)}; let --phases name it too"
+            return Outcome(run, "left out", why, lacking=True)
         if run.needs is not None and needed is None and (other := self.check.trained_otherwise(run)):
             why = f"its prompts in {run.needs} were learned with other settings: {listed(other)}"
-            return Outcome(run, "left out", f"{why}. Evaluate them with those settings, or train with these first")
+            why += ". Evaluate them with those settings, or train with these first"
+            return Outcome(run, "left out", why, lacking=True)
         todo = "new" if self.rerun == "all" else self.check(run, code=self.rerun == "code")
         return Outcome(run, "kept") if todo == "done" else todo
 
@@ -174,6 +198,10 @@ class _Sweep:
             ended = self.executor.poll(one.handle)
             if ended is not None:
                 self.going.remove(one)
+                if ended.busy:  # another sweep was quicker
+                    self.say_waiting(one.run)
+                    self.waiting.append(one.run)
+                    continue
                 self.settle(_outcome(one, ended, time.monotonic() - one.started))
 
 

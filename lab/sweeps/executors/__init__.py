@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from craft.common.errors import UserError, unknown
+from craft.common.errors import Terminated, UserError, unknown
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,22 @@ class Ended:
     """How a job ended. Whether the run is done is read from its record, never from here.
 
     ok: without an error. detail: one line on what went wrong. killed: it was ended from outside (a signal, a machine
-    that went away), which says nothing about the run. log: where it printed.
+    that went away), which says nothing about the run. log: where it printed. busy: it did not begin, since another
+    process works in its folder; it is to be looked at again when that has ended.
     """
 
     ok: bool
     detail: str = ""
     killed: bool = False
     log: Path | None = None
+    busy: bool = False
 
 
 class Executor(ABC):
     """Base of the executors; used as ``with SomeExecutor(jobs) as executor``.
 
     jobs: how many runs at a time; the runner submits no more. Leaving the block ends what still runs, also on Ctrl-C
-    and SIGTERM (which arrives as KeyboardInterrupt).
+    and SIGTERM (which arrives as `Terminated`, a KeyboardInterrupt).
     """
 
     def __init__(self, jobs: int = 1):
@@ -89,7 +91,7 @@ class Executor(ABC):
 
 
 def _interrupt(*_):
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 def _sigterm(handler):

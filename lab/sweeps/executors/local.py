@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import itertools
 import os
 import signal
 import subprocess
@@ -9,10 +12,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from craft.common import places
 from craft.common.errors import UserError
 from craft.lab.sweeps.executors import Ended, Executor, Job
+from craft.runs.locks import Busy
 
 CONSOLE = "console.txt"  # what the process printed, also before its log was open and after it was closed
 PATIENCE = 10.0  # seconds that a process has to end when it is asked to
@@ -51,10 +56,10 @@ class LocalExecutor(Executor):
             environment["CUDA_VISIBLE_DEVICES"] = ""
         elif self.free:
             gpu = environment["CUDA_VISIBLE_DEVICES"] = self.free.pop(0)
-        console = job.folder / CONSOLE
         try:
             job.folder.mkdir(parents=True, exist_ok=True)
-            with open(console, "w") as stream:
+            with _own_console(job.folder) as stream:
+                console = Path(stream.name)
                 process = subprocess.Popen(
                     [sys.executable, "-m", "craft", "train", *job.arguments],
                     stdout=stream,
@@ -99,9 +104,27 @@ class LocalExecutor(Executor):
         self.living.clear()
 
 
+def _own_console(folder: Path) -> TextIO:
+    """A console file, opened empty, that no other sweep's process is writing: the lock goes with the process that
+    inherits the stream. console.txt, or where that is taken console-2.txt and so on."""
+    for number in itertools.count(1):
+        stream = open(folder / (CONSOLE if number == 1 else f"console-{number}.txt"), "a")  # noqa: SIM115 (returned)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):  # a disk without locks: all write to one
+                return stream
+            stream.close()
+            continue
+        stream.truncate(0)
+        return stream
+    raise AssertionError
+
+
 def _ended(code: int, console: Path) -> Ended:
     if code >= 0:
-        return Ended(code == 0, "" if code == 0 else _last_line(console) or f"exit status {code}", log=console)
+        said = "" if code == 0 else _last_line(console) or f"exit status {code}"
+        return Ended(code == 0, said, log=console, busy=code == Busy.status)
     name = signal.Signals(-code).name
     why = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
     return Ended(False, f"ended by {name}{why}", killed=True, log=console)

@@ -77,7 +77,7 @@ OPTIM.MAX_EPOCH -1                   | is -1; it must be a whole number from 0 u
 OPTIM.LR_SCHEDULER cosin             | is 'cosin'; it can be single_step, multi_step, cosine; did you mean cosine?
 OPTIM.WARMUP_TYPE fast               | is 'fast'; it can be linear, constant
 OPTIM.SGD_NESTEROV True OPTIM.NAME sgd OPTIM.MOMENTUM 0 | OPTIM.SGD_NESTEROV needs an OPTIM.MOMENTUM above 0
-SEED 4294967296                      | SEED is 4294967296; it must be a whole number of at most 4294967295
+SEED 4294967296                      | SEED is 4294967296; it must be a whole number from -1 to 4294967295
 INPUT.SIZE 32                        | is (32,); it must be 2 whole numbers, each from 0 up
 INPUT.SIZE 32,32,3                   | is (32, 32, 3); it must be 2 whole numbers
 INPUT.SIZE 32,0                      | is (32, 0); it must be two numbers above 0

@@ -11,7 +11,7 @@ import torch
 
 from craft.clip.products import onednn_is_faster
 from craft.common.errors import UserError
-from craft.runs import identity, record
+from craft.runs import identity, locks, record
 from craft.trainers import launch as train
 from tests.conftest import PROJECT
 from tests.runs import metrics, run
@@ -182,7 +182,7 @@ def test_one_process_a_folder(tmp_path, capsys):
     try:
         assert other.stdout.readline() == "locked\n"
         assert record.state_of(tmp_path).name == "running"
-        assert go(tmp_path) == 1
+        assert go(tmp_path) == locks.Busy.status
         assert "another process is running" in capsys.readouterr().err
     finally:
         other.kill()

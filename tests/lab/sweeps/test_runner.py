@@ -209,7 +209,7 @@ def test_sigterm_ends_a_sweep_and_its_processes(tmp_path):
         time.sleep(0.05)
     sweep.send_signal(signal.SIGTERM)
     _, said = sweep.communicate(timeout=30)
-    assert sweep.returncode == 130 and b"run the same command again to go on" in said
+    assert sweep.returncode == 143 and b"run the same command again to go on" in said
     for (pid,) in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid), 0)
