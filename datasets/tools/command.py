@@ -4,6 +4,7 @@
     craft data check Caltech101 --root DATA          is everything there, and of the right size?
     craft data check all --root DATA --images        … and can every image be decoded?
     craft data download EuroSAT --root DATA          fetch what can be fetched by script
+    craft data adopt KAGGLE --as EuroSAT --root DATA     a copy that lies otherwise: lay links as it is read here
     craft data show EuroSAT --root DATA --out sheet.png
     craft data show ImageFolder --root MY_IMAGES --out sheet.png
 
@@ -60,11 +61,10 @@ def declares_files(reader: type) -> TypeGuard[type[PromptDataset]]:
     return bool(getattr(reader, "files", ()))
 
 
-def load(name: str, root: str, options: list[str], allow_subset: bool):
-    """The whole data set, read as a run with seed 1 would read it, without writing a cache or split into ``root``."""
+def config(name: str, root: str, options: list[str], allow_subset: bool):
+    """The configuration of a run with seed 1 on the whole data set."""
     datasets.enter_into_dassl()
     from dassl.config import get_cfg_default
-    from dassl.data.datasets import build_dataset
 
     cfg = get_cfg_default()
     datasets.extend_cfg(cfg)
@@ -78,6 +78,14 @@ def load(name: str, root: str, options: list[str], allow_subset: bool):
         defaults = cfg.clone()
         merge_options(cfg, options)
         keys.check(cfg, defaults)
+    return cfg
+
+
+def load(name: str, root: str, options: list[str], allow_subset: bool):
+    """The whole data set, read as a run with seed 1 would read it, without writing a cache or split into ``root``."""
+    cfg = config(name, root, options, allow_subset)
+    from dassl.data.datasets import build_dataset
+
     random.seed(cfg.SEED)
     with tempfile.TemporaryDirectory(prefix="craft-datasets-") as scratch:
         if not cfg.DATASET.CACHE_DIR:
@@ -180,6 +188,56 @@ def command_download(options: argparse.Namespace) -> int:
     return status
 
 
+def command_adopt(options: argparse.Namespace) -> int:
+    name = full_name(options.data_set)
+    reader = dataset_class(name)
+    if not declares_files(reader):
+        raise UserError(
+            f"{name} does not say which files it has; only sets that `craft data download` knows are adopted"
+        )
+    from craft.datasets.tools.adopt import adopt, origins
+
+    done = adopt(
+        reader,
+        Path(options.folder),
+        Path(options.root),
+        lambda root, allow_subset: config(name, root, [], allow_subset),
+        options.copy,
+        options.dry_run,
+        options.fetch,
+        options.allow_subset,
+    )
+    plan, would = done.plan, "would be " if options.dry_run else ""
+    print(f"{plan.folder} as {name}, to {done.target}" + (" (nothing is written)" if options.dry_run else ""))
+    for way, count in plan.by.most_common():
+        print(f"  {count} images: {way}")
+    if plan.doubled:
+        print(f"  {plan.doubled} images are there more than once, byte for byte; one of each is taken")
+    if plan.unused:
+        print(f"  {len(plan.unused)} images are not used, e.g. {plan.unused[0]}")
+    rows = [[f"{path}/", f"{would}{'copied' if options.copy else 'linked'}", plan.below(path)] for path in done.laid]
+    rows += [[path, f"{would}taken", source] for path, source in done.files.items()]
+    rows += [[file.path, f"lacking: {problem}", origins(file)] for file, problem in done.lacking]
+    if rows:
+        print(text_table(["file or folder", "state", "images, or where from"], rows))
+    for line in done.said.splitlines():
+        print(f"  {line}")
+    for note in done.notes:
+        print(note)
+    if done.lacking:
+        for (what, remedy), example in plan.strangers.items():
+            print(f"{plan.folder / example} is {what}: {remedy}")
+    for complaint in done.complaints:
+        print(f"problem: {complaint}")
+    if options.dry_run:
+        return 1 if done.lacking or done.complaints else 0
+    if done.complete:
+        print(f"{name} is in place; `craft data check {name} --root {options.root} --images` looks at every image")
+    else:
+        print(f"{name} is not complete; `craft data download {name} --root {options.root}` fetches what a script can")
+    return 0 if done.complete else 1
+
+
 def command_show(options: argparse.Namespace) -> int:
     name = full_name(options.name)
     from craft.datasets.tools.show import contact_sheet
@@ -225,6 +283,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("names", nargs="+", metavar="NAME", help="data sets; nothing is fetched that is not named")
     one.add_argument("--root", required=True, metavar="DIR", help="folder that holds the data sets' folders")
     one.add_argument("--keep", action="store_true", help="keep the archives, in .download/ of the data set's folder")
+    text = "lay a copy of a data set that lies otherwise (Kaggle's, torchvision's, a colleague's) as it is read here"
+    one = command(
+        "adopt", command_adopt, text, "Nothing in FOLDER is changed; links lead into it unless --copy is given."
+    )
+    one.add_argument("folder", metavar="FOLDER", help="where the data set lies, unpacked")
+    one.add_argument("--as", dest="data_set", required=True, metavar="NAME", help="which data set it is")
+    one.add_argument("--root", required=True, metavar="DIR", help="folder that holds the data sets' folders")
+    one.add_argument("--copy", action="store_true", help="copy files instead of linking them")
+    one.add_argument("--dry-run", action="store_true", help="show the plan; write and fetch nothing")
+    one.add_argument(
+        "--no-fetch", dest="fetch", action="store_false", help="do not fetch a missing split or annotation"
+    )
+    text_subset = "lay sets that lack images, and take annotations other than the published ones"
+    one.add_argument("--allow-subset", action="store_true", help=text_subset)
     text = "count the images by part, class, domain and group, and draw a contact sheet"
     one = command("show", command_show, text, keys)
     one.add_argument("name", metavar="NAME", help="a data set")
