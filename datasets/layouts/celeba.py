@@ -1,5 +1,5 @@
-"""Layouts of CelebA: one folder of aligned faces (torchvision's ``celeba/``, Kaggle's doubled ``img_align_celeba/``) beside
-the two lists, as text or CSV. The faces in the wild have the same numbers and are other images."""
+"""Layouts of CelebA: one folder of aligned faces (torchvision's ``celeba/``, Kaggle's doubled ``img_align_celeba/``)
+beside the two lists, as text or CSV. The faces in the wild have the same numbers and are other images."""
 
 from craft.datasets.layouts.declared import Images, Layouts, Stranger
 

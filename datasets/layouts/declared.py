@@ -1,5 +1,5 @@
-"""What a file of this folder declares, and how a declared pattern is read: from the path that an image has in somebody's
-folder to the path that it has in CoOp's layout. No data set is known by name here."""
+"""What a file of this folder declares, and how a declared pattern is read: from the path that an image has in
+somebody's folder to the path that it has in CoOp's layout. No data set is known by name here."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Images:
         return re.compile(f"(?:^|/){self.tail}$"), re.compile(self.without, re.IGNORECASE) if self.without else None
 
     def place(self, path: str, classes: Mapping[str, str], table: Mapping[str, str]) -> tuple[str, str] | None:
-        """(path in CoOp's layout, class folder that the path names or ""), or None where ``path`` is not laid like this.
+        """(path in CoOp's layout, class folder that the path names or ""), or None for a path laid otherwise.
 
         Args:
             path: relative to the folder that is looked at, with /.

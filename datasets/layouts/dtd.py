@@ -6,8 +6,8 @@ from craft.datasets.layouts.declared import Images, Layouts
 CLASSES = """
     banded blotchy braided bubbly bumpy chequered cobwebbed cracked crosshatched crystalline dotted fibrous flecked
     freckled frilly gauzy grid grooved honeycombed interlaced knitted lacelike lined marbled matted meshed paisley
-    perforated pitted pleated polka-dotted porous potholed scaly smeared spiralled sprinkled stained stratified striped
-    studded swirly veined waffled woven wrinkled zigzagged
+    perforated pitted pleated polka-dotted porous potholed scaly smeared spiralled sprinkled stained stratified
+    striped studded swirly veined waffled woven wrinkled zigzagged
 """
 
 LAYOUTS = Layouts(

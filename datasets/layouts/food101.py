@@ -6,7 +6,9 @@ from craft.datasets.layouts.declared import Images, Layouts
 LAYOUTS = Layouts(
     folders=("food-101", "food101", "food41"),
     images=(
-        Images("folders of dishes", r"(?P<dish>[a-z]+(?:_[a-z]+)*)/(?P<name>\d{2,8}\.jpg)", "images/{dish}/{name}"),
+        Images(
+            "folders of dishes", r"(?P<dish>[a-z]+(?:_[a-z]+)*)/(?P<name>[1-9]\d{1,7}\.jpg)", "images/{dish}/{name}"
+        ),
         Images(
             "train and test in folders of dishes, images under names of their own",
             r"(?P<part>train|val|valid|validation|test)/(?P<dish>[a-z]+(?:_[a-z]+)*)/(?P<name>[^/]+)",

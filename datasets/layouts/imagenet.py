@@ -1,6 +1,6 @@
-"""Layouts of ImageNet: train and val in folders of WordNet ids (torchvision's), Kaggle's ``ILSVRC/Data/CLS-LOC/``, whose
-validation images lie in one folder and have their classes in ``LOC_val_solution.csv``, and Hugging Face's archives, whose
-names say the class."""
+"""Layouts of ImageNet: train and val in folders of WordNet ids (torchvision's), Kaggle's ``ILSVRC/Data/CLS-LOC/``,
+whose validation images lie in one folder and have their classes in ``LOC_val_solution.csv``, and Hugging Face's
+archives, whose names say the class."""
 
 from craft.datasets.layouts.declared import Images, Layouts, Stranger, Table
 

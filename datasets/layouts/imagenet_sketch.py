@@ -1,4 +1,5 @@
-"""Layouts of ImageNetSketch: folders of WordNet ids, under whatever name; which image it is matters less than its folder."""
+"""Layouts of ImageNetSketch: folders of WordNet ids, under whatever name; which image it is matters less than its
+folder."""
 
 from craft.datasets.layouts.declared import Images, Layouts
 

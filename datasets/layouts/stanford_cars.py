@@ -1,5 +1,5 @@
-"""Layouts of StanfordCars: the authors' folders (also torchvision's and Kaggle's, doubled there), and Kaggle's folders of
-classes, whose images keep the numbers of the authors' two folders."""
+"""Layouts of StanfordCars: the authors' folders (also torchvision's and Kaggle's, doubled there), and Kaggle's folders
+of classes, whose images keep the numbers of the authors' two folders."""
 
 from craft.datasets.layouts.declared import Images, Layouts, Stranger
 

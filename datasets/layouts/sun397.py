@@ -1,5 +1,5 @@
-"""Layouts of SUN397: the authors' folders of a letter, a scene and at times a kind of it (torchvision's too). Copies that
-were divided anew have other folders and the same file names: those are looked up in the split or the lists."""
+"""Layouts of SUN397: the authors' folders of a letter, a scene and at times a kind of it (torchvision's too). Copies
+that were divided anew have other folders and the same file names: those are looked up in the split or the lists."""
 
 from craft.datasets.layouts.declared import Images, Layouts
 

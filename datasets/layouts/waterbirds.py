@@ -1,5 +1,5 @@
-"""Layouts of Waterbirds: folders of bird species beside ``metadata.csv`` (WILDS', group_DRO's, Kaggle's). The birds that
-they were pasted from, CUB-200-2011, have the same names and are something else."""
+"""Layouts of Waterbirds: folders of bird species beside ``metadata.csv`` (WILDS', group_DRO's, Kaggle's). The birds
+that they were pasted from, CUB-200-2011, have the same names and are something else."""
 
 from craft.datasets.layouts.declared import Images, Layouts, Stranger
 

@@ -1,5 +1,5 @@
-"""What of a folder belongs where: a plan of `craft data adopt`, made by looking at names, sizes and digests alone. Nothing
-is written here; which layouts there are is declared in ``datasets/layouts/``."""
+"""What of a folder belongs where: a plan of `craft data adopt`, made by looking at names, sizes and digests alone.
+Nothing is written here; which layouts there are is declared in ``datasets/layouts/``."""
 
 from __future__ import annotations
 
@@ -151,8 +151,8 @@ def make_plan(
 
     Args:
         paths: `files_below` of ``folder``.
-        listed: {path: item} of the images that the split or the annotations name, where these are known: images in other
-            folders, or with other spellings of their names, are looked up there, and classes compared.
+        listed: {path: item} of the images that the split or the annotations name, where these are known: images in
+            other folders, or with other spellings of their names, are looked up there, and classes compared.
         tables: files that are looked into for what a path does not say, besides those in ``folder``.
         compare: whether files for the same place are compared byte for byte; else the first is taken.
     """

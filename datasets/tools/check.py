@@ -51,7 +51,7 @@ def check_files(name: str, reader: type[PromptDataset], root: Path, allow_subset
     for file in declared:
         path = (folder / file.path).relative_to(root).as_posix()
         if listing.present(folder / file.path, file.kind):
-            odd = "" if allow_subset and file.kind == "dir" else unexpected(folder / file.path, file)
+            odd = unexpected(folder / file.path, file, allow_subset and file.kind == "dir")
             state = f"{UNEXPECTED}: {odd}" if odd else FOUND
             findings.append(Finding(name, path, state, file.origin if odd else "", not odd))
             continue
@@ -64,13 +64,20 @@ def check_files(name: str, reader: type[PromptDataset], root: Path, allow_subset
     return findings
 
 
-def unexpected(path: Path, file: DataFile) -> str:
-    """``"12 of 7390 images"``: how a file or folder differs in size from the published one; "" where it does not."""
+def unexpected(path: Path, file: DataFile, any_number: bool = False) -> str:
+    """``"12 of 7390 images"``: how a file or folder differs in size from the published one; "" where it does not.
+
+    ``any_number`` accepts other numbers of images and folders, but no folders where images should lie.
+    """
     if file.kind == "file":
         size = path.stat().st_size
         if not size:
             return "empty"
         return f"{size} of {file.size} bytes" if file.size not in (None, size) else ""
+    if file.folders == 0 and (inner := listing.subfolders(path)):
+        return f"the folder {inner[0]} in it, where images should lie"
+    if any_number:
+        return ""
     if file.folders is not None and (count := len(listing.subfolders(path))) != file.folders:
         return f"{count} of {file.folders} folders"
     if file.images is not None and (count := sum(1 for _ in images_below(path))) != file.images:

@@ -134,9 +134,10 @@ def command_check(options: argparse.Namespace) -> int:
     if not options.root and any(declares_files(reader) for reader in readers.values()):
         raise UserError("say where the data sets are: --root DIR")
     from craft.datasets.tools import check
+    from craft.datasets.tools.check_layouts import proposals
 
     opts = with_yaml(options.name, options.opts)
-    findings = []
+    findings, proposed = [], []
     for name, reader in readers.items():
         found = check.check_files(name, reader, root, options.allow_subset) if declares_files(reader) else []
         # With a file missing the reader could only repeat what the table says already.
@@ -147,12 +148,16 @@ def command_check(options: argparse.Namespace) -> int:
             found += reading
             if options.images and dataset is not None:
                 found += check.check_images(name, dataset, root)
+        if not all(finding.good for finding in found) and declares_files(reader):
+            proposed += proposals(name, reader, root.absolute(), check.folder_of(reader, root.absolute()))
         findings += found
     print(f"data root: {root.absolute()}")
     print(text_table(["data set", "file or folder", "state", "where to get it"], [list(f[:4]) for f in findings]))
     for finding in findings:
         if finding.detail:
             print(f"\n{finding.detail}")
+    for what, command in proposed:
+        print(f"\n{what}:\n    {command}")
     bad = [finding for finding in findings if not finding.good]
     print(f"\n{len(bad)} problem(s)" if bad else "\neverything is there")
     return 1 if bad else 0
@@ -195,47 +200,9 @@ def command_adopt(options: argparse.Namespace) -> int:
         raise UserError(
             f"{name} does not say which files it has; only sets that `craft data download` knows are adopted"
         )
-    from craft.datasets.tools.adopt import adopt, origins
+    from craft.datasets.tools import adopt_report
 
-    done = adopt(
-        reader,
-        Path(options.folder),
-        Path(options.root),
-        lambda root, allow_subset: config(name, root, [], allow_subset),
-        options.copy,
-        options.dry_run,
-        options.fetch,
-        options.allow_subset,
-    )
-    plan, would = done.plan, "would be " if options.dry_run else ""
-    print(f"{plan.folder} as {name}, to {done.target}" + (" (nothing is written)" if options.dry_run else ""))
-    for way, count in plan.by.most_common():
-        print(f"  {count} images: {way}")
-    if plan.doubled:
-        print(f"  {plan.doubled} images are there more than once, byte for byte; one of each is taken")
-    if plan.unused:
-        print(f"  {len(plan.unused)} images are not used, e.g. {plan.unused[0]}")
-    rows = [[f"{path}/", f"{would}{'copied' if options.copy else 'linked'}", plan.below(path)] for path in done.laid]
-    rows += [[path, f"{would}taken", source] for path, source in done.files.items()]
-    rows += [[file.path, f"lacking: {problem}", origins(file)] for file, problem in done.lacking]
-    if rows:
-        print(text_table(["file or folder", "state", "images, or where from"], rows))
-    for line in done.said.splitlines():
-        print(f"  {line}")
-    for note in done.notes:
-        print(note)
-    if done.lacking:
-        for (what, remedy), example in plan.strangers.items():
-            print(f"{plan.folder / example} is {what}: {remedy}")
-    for complaint in done.complaints:
-        print(f"problem: {complaint}")
-    if options.dry_run:
-        return 1 if done.lacking or done.complaints else 0
-    if done.complete:
-        print(f"{name} is in place; `craft data check {name} --root {options.root} --images` looks at every image")
-    else:
-        print(f"{name} is not complete; `craft data download {name} --root {options.root}` fetches what a script can")
-    return 0 if done.complete else 1
+    return adopt_report.run(name, reader, options, lambda root, subset: config(name, root, [], subset))
 
 
 def command_show(options: argparse.Namespace) -> int:

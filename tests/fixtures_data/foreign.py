@@ -1,5 +1,5 @@
-"""Miniatures as other people have them: each maker takes a data set's folder in CoOp's layout and lays the same images as
-torchvision's downloads, Kaggle, Hugging Face's exports or a colleague's disk have them. Images are hard links."""
+"""Miniatures as other people have them: each maker takes a data set's folder in CoOp's layout and lays the same images
+as torchvision's downloads, Kaggle, Hugging Face's exports or a colleague's disk have them. Images are hard links."""
 
 import csv
 import json
@@ -49,7 +49,6 @@ def torchvision_caltech(coop, to):
     tree(coop / "101_ObjectCategories", to / "caltech101" / "101_ObjectCategories")
     for folder in (to / "caltech101" / "101_ObjectCategories").iterdir():
         (to / "caltech101" / "Annotations" / folder.name).mkdir(parents=True)
-    shutil.rmtree(to / "caltech101" / "101_ObjectCategories" / "BACKGROUND_Google")  # as its download does
 
 
 def torchvision_dtd(coop, to):
@@ -72,7 +71,11 @@ def torchvision_flowers(coop, to):
     count = loadmat(coop / "imagelabels.mat")["labels"].size
     savemat(
         to / "flowers-102" / "setid.mat",
-        {"trnid": [list(range(1, count - 9))], "valid": [[count - 9]], "tstid": [list(range(count - 8, count + 1))]},
+        {
+            "trnid": [list(range(1, count - 10))],
+            "valid": [[count - 10, count - 9]],
+            "tstid": [list(range(count - 8, count + 1))],
+        },
     )
 
 
@@ -191,7 +194,7 @@ def kaggle_waterbirds(coop, to):
     tree(coop, to / "waterbird" / "waterbird_complete95_forest2water2")
 
 
-# -- Hugging Face's and others' exports --------------------------------------------------------------------------------
+# -- Hugging Face's and others' exports ------------------------------------------------------------------------------
 
 
 def divided(folder, depth=1, classname=str):
@@ -253,7 +256,7 @@ def v2_by_wnid(coop, to):
     file(coop / "classnames.txt", to / "classnames.txt")
 
 
-# -- a colleague's disk --------------------------------------------------------------------------------------------------
+# -- a colleague's disk ----------------------------------------------------------------------------------------------
 
 
 def deeper(coop, to):
@@ -325,6 +328,6 @@ FOREIGN = {
     ("Waterbirds", "kaggle"): kaggle_waterbirds,
 }
 FOREIGN |= {(name, "deeper"): deeper for name in SETS}
-FOREIGN |= {(name, "higher"): higher for name in SETS}
-FOREIGN |= {(name, "doubled"): doubled for name in SETS if name != "Waterbirds"}
-FOREIGN |= {(name, "second copies"): second_copies for name in SETS}
+FOREIGN |= {(name, "doubled"): doubled for name in ("EuroSAT", "OxfordPets", "ImageNetR", "SUN397", "UCF101")}
+FOREIGN |= {(name, "higher"): higher for name in ("FGVCAircraft", "ImageNetSketch", "Waterbirds")}
+FOREIGN |= {(name, "second copies"): second_copies for name in ("StanfordCars", "Caltech101", "ImageNetA", "CelebA")}
