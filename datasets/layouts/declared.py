@@ -139,6 +139,8 @@ class Layouts:
     also        {class folder: other spellings of it}
     instead     {declared file: names of files that do as well and keep their names}
     made        {declared file: its content as JSON}: annotations that are facts and known here
+    labels      (declared file, variable) of a MATLAB file with the class number of every image in the order of their
+                places: made of folders that are called by class numbers, where all images lie in such
     elsewhere   {declared file: paths below the data root where another set has the same file}
     strangers   see Stranger
     """
@@ -149,6 +151,7 @@ class Layouts:
     also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     made: Mapping[str, object] = field(default_factory=dict)
+    labels: tuple[str, str] | None = None
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     strangers: tuple[Stranger, ...] = ()
 

@@ -28,5 +28,6 @@ LAYOUTS = Layouts(
         Images("folders of class numbers", r"(?P<cls>\d{1,3})/image_(?P<n>\d{1,5})\.jpe?g", "jpg/image_{n:05}.jpg"),
         Images("images under their published names", r"image_(?P<n>\d{1,5})\.jpe?g", "jpg/image_{n:05}.jpg"),
     ),
+    labels=("imagelabels.mat", "labels"),
     made={"cat_to_name.json": {str(number): name for number, name in enumerate(SPECIES, start=1)}},
 )

@@ -55,6 +55,7 @@ def adopt(
         job = Job(reader, layouts, target, work, declared, found, config, desk, plan.numbered, copy)
         result = Adoption(plan, target, complaints=complaints)
         job.gather_files(result, fetch and not dry_run)
+        job.make_labels(plan, result)
         listed = job.listed()
         plan = make_plan(folder, layouts, paths, listed, [work / p for p in job.names() if (work / p).is_file()])
         result.plan = plan

@@ -100,6 +100,24 @@ class Job:
                 result.files[path] = f"fetched from {file.origin}"
             result.complaints += outcome.failures
 
+    def make_labels(self, plan: Plan, result: Adoption) -> None:
+        """Make the file of class numbers, where it is missing and the folders of all images say them."""
+        path, variable = self.layouts.labels or ("", "")
+        file = next((f for f in self.declared if f.path == path), None)
+        split_there = any(f.role == "split" and self._there(f) for f in self.declared)
+        if file is None or split_there or self._there(file) or not plan.images:
+            return
+        numbers = [plan.classes.get(place, "") for place in sorted(plan.images)]
+        if all(map(str.isdecimal, numbers)) and len(numbers) in self._counts():
+            from scipy.io import savemat
+
+            savemat(self.work / path, {variable: [[int(number) for number in numbers]]})
+            result.files[path] = "made of the folders of class numbers"
+
+    def _counts(self) -> set[int]:
+        """How many images make the set whole."""
+        return {file.images for file in self.declared if file.kind == "dir" and file.images is not None}
+
     def _small_and_absent(self) -> tuple[DataFile, ...]:
         """Plain files that are missing and can be fetched by themselves: not out of an archive of images."""
         large = {source for file in self.declared if file.kind == "dir" for source in file.sources}

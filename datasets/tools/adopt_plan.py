@@ -26,6 +26,7 @@ class Plan:
 
     folder      where the files come from, absolute
     images      {path below the data set's folder: path below ``folder``}
+    classes     {path below the data set's folder: class} of those whose folder or name says it
     by          {name of a layout: images that lie like that}
     own_names   images that do not have their published names
     doubled     images that are there several times, byte for byte
@@ -38,6 +39,7 @@ class Plan:
     folder: Path
     paths: list[str]
     images: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, str] = field(default_factory=dict)
     by: Counter[str] = field(default_factory=Counter)
     doubled: int = 0
     unused: list[str] = field(default_factory=list)
@@ -166,7 +168,6 @@ def make_plan(
         for way in layouts.images
         if way.table is not None and way.table.file in at_hand
     }
-    classes: dict[str, list[str]] = defaultdict(list)
     clashes: list[tuple[str, str, str]] = []
     for path in paths:
         _note_stranger(plan, layouts, path)
@@ -190,10 +191,10 @@ def make_plan(
         plan.by[name] += 1
         if isinstance(way, Images) and not way.numbered:
             plan.own_names.add(place)
-        if cls and place in listed:
-            classes[cls].append(place)
+        if cls:
+            plan.classes[place] = cls
     _drop_odd_names(plan)
-    _compare_classes(plan, classes, listed)
+    _compare_classes(plan, listed)
     for place, one, other in clashes[:3]:
         plan.complaints.append(f"{folder / one} and {folder / other} are different images for {place}; remove one")
     if len(clashes) > 3:
@@ -228,8 +229,12 @@ def _drop_odd_names(plan: Plan) -> None:
             plan.unused.append(plan.images.pop(place))
 
 
-def _compare_classes(plan: Plan, classes: Mapping[str, list[str]], listed: Mapping[str, Item]) -> None:
+def _compare_classes(plan: Plan, listed: Mapping[str, Item]) -> None:
     """Where images of one class by their folders are of several by the list, the numbers are not the published ones."""
+    classes: dict[str, list[str]] = defaultdict(list)
+    for place, cls in plan.classes.items():
+        if place in plan.images and place in listed:
+            classes[cls].append(place)
     for cls, places in classes.items():
         labels = {listed[place].label for place in places}
         if len(labels) == 1:

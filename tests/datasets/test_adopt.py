@@ -1,6 +1,7 @@
 """`craft data adopt`: miniatures as torchvision, Kaggle, Hugging Face and colleagues have them become what the readers
 read; nothing is changed where they lie, nothing is half-written, and what could not be had is named."""
 
+import dataclasses
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import torchvision.datasets as published
 
 from craft.datasets import READERS
 from craft.datasets.layouts.declared import layouts_of
+from craft.datasets.sources import Counts
 from craft.datasets.tools.adopt_plan import make_plan
 from craft.datasets.tools.command import main
 from tests.datasets.test_readers_train import run as one_epoch
@@ -332,6 +334,36 @@ def test_lists_that_are_not_there_are_named_with_their_source(kaggle, tmp_path, 
     assert "ucfTrainTestlist/classInd.txt" in out and "lacking: not found" in out
     assert "split_zhou_UCF101.json, the published split, was not found; it comes from https://drive" in out
     assert (tmp_path / "data/ucf101/UCF-101-midframes").is_dir()
+
+
+def test_class_numbers_of_folders_stand_for_the_labels(coop, kaggle, tmp_path, capsys, monkeypatch):
+    """Kaggle's flowers come without imagelabels.mat; the split made of them is the one that the file would give."""
+    theirs = kaggle("OxfordFlowers")
+    (theirs / "imagelabels.mat").unlink()
+    (theirs / "flower_data" / "cat_to_name.json").rename(theirs / "cat_to_name.json")
+    count = sum(1 for _ in theirs.rglob("*.jpg"))
+    files = READERS["OxfordFlowers"].files
+    whole = tuple(dataclasses.replace(f, images=count) if f.kind == "dir" else f for f in files)
+    monkeypatch.setattr(READERS["OxfordFlowers"], "files", whole)
+    status, out = adopt(capsys, theirs, "OxfordFlowers", tmp_path / "data", "--allow-subset")
+    assert status == 0 and re.search(r"imagelabels\.mat +taken +made of the folders of class numbers", out)
+    original = tmp_path / "original"
+    tree(coop / "oxford_flowers", original / "oxford_flowers", ["split_zhou_OxfordFlowers.json"])
+    assert contents(tmp_path / "data", "OxfordFlowers") == contents(original, "OxfordFlowers")
+
+
+def test_check_excuses_what_is_not_read(coop, tmp_path, capsys, monkeypatch):
+    """The authors' folder of pets holds 41 images more than any list names; a copy without them is whole."""
+    root = make_tree(tmp_path / "data", "OxfordPets")
+    reader = READERS["OxfordPets"]
+    counts = [len(part) for part in contents(root, "OxfordPets").values()]
+    monkeypatch.setattr(reader, "expected", Counts(10, *counts))
+    capsys.readouterr()
+    assert main(["check", "OxfordPets", "--root", str(root)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(rf"oxford_pets/images +{sum(counts)} of 7390 images, but all that is read", out)
+    next((root / "oxford_pets/images").glob("boxer_*.jpg")).unlink()
+    assert main(["check", "OxfordPets", "--root", str(root)]) == 1
 
 
 def test_another_file_of_a_published_name_is_left_out(kaggle, tmp_path, capsys):
