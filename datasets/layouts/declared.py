@@ -15,6 +15,8 @@ from craft.datasets.annotations import read_lines
 #: What file managers and merged copies add to a name: ``a (1).jpg``, ``a - Copy.jpg``, ``a copy 2.jpg``.
 DOUBLED = re.compile(r"(?: ?\(\d+\)| - Copy(?: ?\(\d+\))?| copy(?: \d+)?)(?=\.[^./]+$)", re.IGNORECASE)
 
+IMAGE_ENDING, SIGNS, LEADING_ZEROS = re.compile(r"\.(?:jpe?g|png)$"), re.compile(r"[^a-z0-9]"), re.compile(r"0*(\d+)")
+
 
 def plain(path: str) -> str:
     """``path`` without what marks a second copy of a file."""
@@ -23,8 +25,7 @@ def plain(path: str) -> str:
 
 def normal(text: str) -> str:
     """``text`` as spellings share it: no extension of an image, no case, signs or leading zeros of numbers."""
-    stem = re.sub(r"\.(?:jpe?g|png)$", "", text, flags=re.IGNORECASE)
-    return re.sub(r"0*(\d+)", r"\1", re.sub(r"[^a-z0-9]", "", stem.lower()))
+    return LEADING_ZEROS.sub(r"\1", SIGNS.sub("", IMAGE_ENDING.sub("", text.lower())))
 
 
 class Field(str):
@@ -124,9 +125,13 @@ class Stranger:
     sign: str
     remedy: str
 
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self.sign, re.IGNORECASE)
+
     def told_by(self, path: str) -> bool:
         """Whether the file at ``path`` is such a one."""
-        return re.search(self.sign, path, re.IGNORECASE) is not None
+        return self._pattern.search(path) is not None
 
 
 @dataclass(frozen=True)

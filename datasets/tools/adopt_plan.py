@@ -9,6 +9,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from craft.common.errors import UserError
@@ -250,23 +251,29 @@ def _compare_classes(plan: Plan, listed: Mapping[str, Item]) -> None:
 
 
 class _Lookup:
-    """Listed images by their names and by class and name, in spellings that copies share."""
+    """Listed images by their names and by class and name, in spellings that copies share; made when first asked."""
 
     def __init__(self, listed: Mapping[str, Item]):
-        self.by_name: dict[str, list[str]] = defaultdict(list)
-        self.by_class: dict[tuple[str, str], str] = {}
-        for place, item in listed.items():
+        self.listed = listed
+
+    @cached_property
+    def _places(self) -> tuple[dict[str, list[str]], dict[tuple[str, str], str]]:
+        by_name: dict[str, list[str]] = defaultdict(list)
+        by_class: dict[tuple[str, str], str] = {}
+        for place, item in self.listed.items():
             parent, _, name = place.rpartition("/")
-            self.by_name[normal(name)].append(place)
+            by_name[normal(name)].append(place)
             for cls in (parent.rpartition("/")[2], item.classname):
-                self.by_class[normal(cls), normal(name)] = place
+                by_class[normal(cls), normal(name)] = place
+        return by_name, by_class
 
     def find(self, path: str) -> str:
         """The listed place of an image, or "" where none or several could be meant."""
-        if not self.by_name or not path.lower().endswith(JPEG):
+        if not self.listed or not path.lower().endswith(JPEG):
             return ""
+        by_name, by_class = self._places
         parent, _, name = plain(path).rpartition("/")
-        alike = self.by_name.get(normal(name), [])
+        alike = by_name.get(normal(name), [])
         if len(alike) == 1:
             return alike[0]
-        return self.by_class.get((normal(parent.rpartition("/")[2]), normal(name)), "")
+        return by_class.get((normal(parent.rpartition("/")[2]), normal(name)), "")

@@ -30,6 +30,8 @@ def run(name: str, reader: type[PromptDataset], options: argparse.Namespace, con
     if done.complete:
         print(f"{name} is in place; `craft data check {name} --root {options.root} --images` looks at every image")
     else:
+        if any(file.kind == "dir" and done.plan.below(file.path) for file, _ in done.lacking):
+            print("--allow-subset lays folders that lack images all the same")
         print(f"{name} is not complete; `craft data download {name} --root {options.root}` fetches what a script can")
     return 0 if done.complete else 1
 

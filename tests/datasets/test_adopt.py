@@ -219,6 +219,7 @@ def test_missing_images_are_counted_and_only_whole_folders_laid(coop, kaggle, tm
         and f"1 of {len(list((coop / 'stanford_cars/cars_test').iterdir()))} listed images are missing" in out
     )
     assert f"cars_test/{gone.name}" in out and "cars_test.tgz" in out, "what is missing and where it is"
+    assert "--allow-subset lays folders that lack images" in out
     assert (here / "cars_train").is_dir() and not (here / "cars_test").exists()
     assert adopt(capsys, theirs, "StanfordCars", tmp_path / "data", "--allow-subset")[0] == 1, (
         "a listed image is missing"
