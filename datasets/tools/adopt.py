@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 
 from craft.common.errors import UserError
 from craft.datasets import listing
@@ -53,6 +54,7 @@ def adopt(
         work = desk / target.relative_to(root)
         work.mkdir(parents=True)
         job = Job(reader, layouts, target, work, declared, found, config, desk, plan.numbered, copy)
+        job.check_names(folder)
         result = Adoption(plan, target, complaints=complaints)
         job.gather_files(result, fetch and not dry_run)
         job.make_labels(plan, result)
@@ -91,7 +93,7 @@ def _target(reader: type[PromptDataset], folder: Path, root: Path) -> Path:
     if real == source:
         raise UserError(
             f"{folder} is the place where {reader.__name__} belongs, and nothing in it is changed: "
-            f"mv {folder} {folder}.original, and adopt {folder}.original"
+            f"mv {quote(str(folder))} {quote(f'{folder}.original')}, and adopt that"
         )
     if source in base.parents or source == base:
         raise UserError(

@@ -75,6 +75,16 @@ class Job:
         """Whether a declared file is of use: no published split for images whose names are not the published ones."""
         return file.role != "extra" and not (file.role == "split" and not self.numbered)
 
+    def check_names(self, folder: Path) -> None:
+        """UserError where a split in place is to be joined by images that it cannot know."""
+        laid = any(holds_images(self.target / f.path) for f in self.declared if f.kind == "dir")
+        for file in self.declared:
+            if file.role == "split" and not self.numbered and not laid and (self.target / file.path).is_file():
+                raise UserError(
+                    f"{self.target / file.path} is in place, and the images in {folder} have names of their own, which "
+                    "it does not know; move it away, and a split of these images is made"
+                )
+
     def gather_files(self, result: Adoption, fetch: bool) -> None:
         """Bring the plain files into ``work``: those in place, those found, those that can be made or fetched."""
         for file in self.declared:

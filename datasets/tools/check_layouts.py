@@ -4,6 +4,7 @@ adopt` is proposed, with the command to type."""
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from craft.common.errors import UserError
 from craft.datasets.layouts.declared import layouts_of, normal
@@ -23,7 +24,7 @@ def proposals(name: str, reader: type[PromptDataset], root: Path, folder: Path) 
         return []
     alike = {normal(other) for other in layouts.folders}
     others = [f for f in sorted(root.iterdir()) if f.is_dir() and f != folder and normal(f.name) in alike]
-    found = []
+    to, found = f"--as {name} --root {quote(str(root))}", []
     for place in [folder, *others]:
         if not place.is_dir():
             continue
@@ -35,10 +36,10 @@ def proposals(name: str, reader: type[PromptDataset], root: Path, folder: Path) 
         count = f"{astray} images" + (" or more" if len(plan.paths) >= MOST else "")
         what = f"{place} holds {count} of {name} in another layout ({plan.by.most_common(1)[0][0]})"
         if place == folder:
-            aside = f"{place}.original"
-            found.append((what, f"mv {place} {aside} && craft data adopt {aside} --as {name} --root {root}"))
+            aside = quote(f"{place}.original")
+            found.append((what, f"mv {quote(str(place))} {aside} && craft data adopt {aside} {to}"))
         else:
-            found.append((what, f"craft data adopt {place} --as {name} --root {root}"))
+            found.append((what, f"craft data adopt {quote(str(place))} {to}"))
     return found
 
 

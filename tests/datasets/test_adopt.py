@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import shutil
 from itertools import chain
 from pathlib import Path
@@ -252,6 +253,19 @@ def test_two_images_for_one_place_are_named(kaggle, tmp_path, capsys):
     assert (tmp_path / "data/eurosat/2750/River/River_1.jpg").read_bytes() == one.read_bytes()
 
 
+def test_a_published_split_is_not_joined_by_images_that_it_does_not_know(coop, kaggle, tmp_path, capsys):
+    theirs, here = kaggle("EuroSAT", "own names"), tmp_path / "data" / "eurosat"
+    here.mkdir(parents=True)
+    shutil.copy(coop / "eurosat" / "split_zhou_EuroSAT.json", here)
+    before = everything(tmp_path)
+    status, out = adopt(capsys, theirs, "EuroSAT", tmp_path / "data", "--allow-subset")
+    assert status == 1 and "split_zhou_EuroSAT.json is in place, and the images" in out
+    assert set(everything(tmp_path)) == set(before)
+    (here / "split_zhou_EuroSAT.json").unlink()
+    for _ in range(2):  # the second call finds everything in place
+        assert adopt(capsys, theirs, "EuroSAT", tmp_path / "data", "--allow-subset")[0] == 0
+
+
 # -- where links and folders would be in each other's way --------------------------------------------------------------
 
 
@@ -269,18 +283,19 @@ def test_a_folder_is_never_written_to(kaggle, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["StanfordCars", "EuroSAT", "SUN397"])
 def test_check_proposes_what_helps(coop, tmp_path, capsys, name):
     """A doubled or divided copy lies where the set belongs: the proposed commands, typed, make it right."""
-    here = tmp_path / "data" / SETS[name]
+    root = tmp_path / "my data"
+    here = root / SETS[name]
     here.mkdir(parents=True)
     FOREIGN[name, {"SUN397": "divided"}.get(name, "doubled" if name == "EuroSAT" else "kaggle")](
         coop / SETS[name], here
     )
-    assert main(["check", name, "--root", str(tmp_path / "data"), "--allow-subset"]) == 1
+    assert main(["check", name, "--root", str(root), "--allow-subset"]) == 1
     out = capsys.readouterr().out
     command = next(line.strip() for line in out.splitlines() if "craft data adopt" in line)
     move, adopting = command.split(" && ")
-    os.rename(*move.split()[1:])
-    assert main([*adopting.split()[2:], "--allow-subset", "--no-fetch"]) == 0
-    assert main(["check", name, "--root", str(tmp_path / "data"), "--allow-subset", "--images"]) == 0
+    os.rename(*shlex.split(move)[1:])
+    assert main([*shlex.split(adopting)[2:], "--allow-subset", "--no-fetch"]) == 0
+    assert main(["check", name, "--root", str(root), "--allow-subset", "--images"]) == 0
 
 
 def test_check_sees_a_folder_by_another_name(coop, tmp_path, capsys):
