@@ -54,6 +54,30 @@ class Source:
         return bool(self.url or self.gdrive)
 
 
+MIRROR = "https://huggingface.co/zhengli97/prompt_learning_dataset"
+MIRROR_REVISION = "ceb3112337fb6e1bf71534e355ca5569b63f19a6"
+
+
+def mirrored(archive: str, folder: str, sha256: str = "", size: int | None = None) -> Source:
+    """The copy that PromptKD's authors keep of a data set's whole folder, CoOp's split file included.
+
+    Args:
+        archive: its file in the mirror, at a fixed revision.
+        folder: the archive's top folder, which is dropped.
+        sha256, size: as the mirror publishes them. Left out where they are not known here: then nothing but the
+            reader's counts says that the archive is what it should be.
+    """
+    return Source(
+        url=f"{MIRROR}/resolve/{MIRROR_REVISION}/{archive}",
+        page=MIRROR,
+        filename=f"mirror-{archive}",
+        unpack="",
+        strip=folder,
+        sha256=sha256,
+        size=size,
+    )
+
+
 @dataclass(frozen=True)
 class DataFile:
     """A file or folder that a data set's folder should hold.
@@ -63,7 +87,7 @@ class DataFile:
     role        "required"; "split" (the published split: optional, a split is made without it); "annotations"
                 (read only where the published split is absent); "extra" (never read)
     images      number of images in and below a folder of the full set, where known
-    folders     number of folders directly inside a folder of the full set, where known
+    folders     number of folders directly inside a folder of the full set, where known; 0 where only images lie in it
     size, md5, sha256   of a plain file, where published
     sources     alternatives, best first; an archive may bring several DataFiles (they share one Source)
     """

@@ -105,7 +105,7 @@ def check_asked(cfg, options) -> None:
     from craft.trainers.settings import check_effect
 
     check_effect(cfg)
-    if cfg.RESUME and not any((Path(cfg.RESUME) / name).is_file() for name in (record.RECORD, record.STATE)):
+    if cfg.RESUME and not any((Path(cfg.RESUME) / name).is_file() for name in (record.RECORD, *record.STATES)):
         raise UserError(
             f"--resume {cfg.RESUME}: no run has left anything there; check the folder, or leave --resume out"
         )

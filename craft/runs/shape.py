@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+from craft.common.errors import UserError
 from craft.config.rules import show
 
 NUMBER, NOTHING = (int, float), (type(None),)
@@ -63,6 +65,13 @@ def wrong(found: Any) -> str:
     if found["state"] not in STATES:
         return f"is not a run's record: its state is {show(found['state'])}"
     return ""
+
+
+def check(found: Any, path: Path) -> dict[str, Any]:
+    """``found``, the content of the file ``path``, where it is a run's record; UserError with the field where not."""
+    if told := wrong(found):
+        raise UserError(f"{path} {told}; restore it, or run that training again with --force")
+    return found
 
 
 def _at(found: Any, field: str) -> Any:

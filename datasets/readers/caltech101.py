@@ -1,7 +1,7 @@
 """Caltech101."""
 
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Split
 
@@ -13,6 +13,11 @@ ARCHIVE = Source(
 )
 IGNORED = ("BACKGROUND_Google", "Faces_easy")  # clutter, and a second version of the class Faces
 NAMES = {"airplanes": "airplane", "Faces": "face", "Leopards": "leopard", "Motorbikes": "motorbike"}
+MIRROR = mirrored(
+    "caltech-101.zip",
+    "caltech-101",
+    sha256="ef7dced0802c60cf962273331dafb6b247059f22569edc87c3190d39f29c6f1c",
+)
 
 
 @register_reader
@@ -31,7 +36,7 @@ class Caltech101(SplitFileDataset):
     examples = ("face", "ibis", "yin_yang")
     expected = Counts(classes=100, train=4128, val=1649, test=2465)
     files = (
-        DataFile("101_ObjectCategories", "dir", images=9144, folders=102, sources=(ARCHIVE,)),
+        DataFile("101_ObjectCategories", "dir", images=9144, folders=102, sources=(ARCHIVE, MIRROR)),
         DataFile(
             "split_zhou_Caltech101.json", role="split", sources=(Source(gdrive="1hyarUivQE36mY6jSomru6Fjd-JzwcCzN"),)
         ),

@@ -49,7 +49,7 @@ class CelebA(GroupDataset):
     files = (
         DataFile("list_attr_celeba.csv", sources=(BUNDLE,)),
         DataFile("list_eval_partition.csv", sources=(BUNDLE,)),
-        DataFile("img_align_celeba", "dir", images=202599, sources=(BUNDLE,)),
+        DataFile("img_align_celeba", "dir", images=202599, folders=0, sources=(BUNDLE,)),
     )
 
     @classmethod

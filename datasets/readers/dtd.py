@@ -1,7 +1,7 @@
 """DescribableTextures (DTD)."""
 
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Split
 
@@ -11,6 +11,12 @@ ARCHIVE = Source(
     md5="fff73e5086ae6bdbea199a49dfb8a4c1",
     unpack="",
     strip="dtd",
+)
+MIRROR = mirrored(
+    "dtd.zip",
+    "dtd",
+    sha256="5ba4d3000e60f5541ba15a082033ca0696eee68125e9c28edff3dbe22f04313b",
+    size=626071992,
 )
 
 
@@ -32,7 +38,7 @@ class DescribableTextures(SplitFileDataset):
     examples = ("banded", "marbled", "zigzagged")
     expected = Counts(classes=47, train=2820, val=1128, test=1692)
     files = (
-        DataFile("images", "dir", images=5640, folders=47, sources=(ARCHIVE,)),
+        DataFile("images", "dir", images=5640, folders=47, sources=(ARCHIVE, MIRROR)),
         DataFile("labels", "dir", role="extra", sources=(ARCHIVE,)),
         DataFile("imdb", "dir", role="extra", sources=(ARCHIVE,)),
         DataFile(

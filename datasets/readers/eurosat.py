@@ -1,7 +1,7 @@
 """EuroSAT."""
 
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Split
 
@@ -23,6 +23,12 @@ NAMES = {
     "River": "River",
     "SeaLake": "Sea or Lake",
 }
+MIRROR = mirrored(
+    "eurosat.zip",
+    "eurosat",
+    sha256="cedceda1690cad47bc3b41eb6bf2d0a134ec7413558128409928829f06c74613",
+    size=94808536,
+)
 
 
 @register_reader
@@ -42,7 +48,7 @@ class EuroSAT(SplitFileDataset):
     examples = ("Annual Crop Land", "Pasture Land", "Sea or Lake")
     expected = Counts(classes=10, train=13500, val=5400, test=8100)
     files = (
-        DataFile("2750", "dir", images=27_000, folders=10, sources=(ARCHIVE,)),
+        DataFile("2750", "dir", images=27_000, folders=10, sources=(ARCHIVE, MIRROR)),
         DataFile(
             "split_zhou_EuroSAT.json", role="split", sources=(Source(gdrive="1Ip7yaCWFi0eaOFUGga0lUdVi_DDQth1o"),)
         ),

@@ -4,7 +4,7 @@ from craft.common.errors import UserError, nearest
 from craft.datasets.annotations import read_lines
 from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.splits import Item, Split
 
 ARCHIVE = Source(
@@ -14,6 +14,7 @@ ARCHIVE = Source(
     unpack="",
     strip="fgvc-aircraft-2013b/data",
 )
+MIRROR = mirrored("fgvc_aircraft.zip", "fgvc_aircraft")  # its digest is not known
 
 
 @register_reader
@@ -31,11 +32,11 @@ class FGVCAircraft(PromptDataset):
     examples = ("707-320", "Cessna 560", "Yak-42")
     expected = Counts(classes=100, train=3334, val=3333, test=3333)
     files = (
-        DataFile("images", "dir", images=10_000, sources=(ARCHIVE,)),
-        DataFile("variants.txt", sources=(ARCHIVE,)),
-        DataFile("images_variant_train.txt", sources=(ARCHIVE,)),
-        DataFile("images_variant_val.txt", sources=(ARCHIVE,)),
-        DataFile("images_variant_test.txt", sources=(ARCHIVE,)),
+        DataFile("images", "dir", images=10_000, folders=0, sources=(ARCHIVE, MIRROR)),
+        DataFile("variants.txt", sources=(ARCHIVE, MIRROR)),
+        DataFile("images_variant_train.txt", sources=(ARCHIVE, MIRROR)),
+        DataFile("images_variant_val.txt", sources=(ARCHIVE, MIRROR)),
+        DataFile("images_variant_test.txt", sources=(ARCHIVE, MIRROR)),
     )
 
     def read(self) -> Split:

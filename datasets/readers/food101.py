@@ -1,7 +1,7 @@
 """Food101."""
 
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Split
 
@@ -12,6 +12,7 @@ ARCHIVE = Source(
     unpack="",
     strip="food-101",
 )
+MIRROR = mirrored("food101.zip", "food-101")  # its digest is not known
 
 
 @register_reader
@@ -32,7 +33,7 @@ class Food101(SplitFileDataset):
     examples = ("apple_pie", "grilled_salmon", "waffles")
     expected = Counts(classes=101, train=50500, val=20200, test=30300)
     files = (
-        DataFile("images", "dir", images=101_000, folders=101, sources=(ARCHIVE,)),
+        DataFile("images", "dir", images=101_000, folders=101, sources=(ARCHIVE, MIRROR)),
         DataFile("meta", "dir", role="extra", sources=(ARCHIVE,)),
         DataFile(
             "split_zhou_Food101.json", role="split", sources=(Source(gdrive="1QK0tGi096I0Ba6kggatX1ee6dJFIcEJl"),)

@@ -2,7 +2,7 @@
 
 from craft.datasets.readers.imagenet_family import CLASSNAMES, ImageNetVariant
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 
 ARCHIVE = Source(
     url="https://people.eecs.berkeley.edu/~hendrycks/imagenet-a.tar",
@@ -10,6 +10,7 @@ ARCHIVE = Source(
     md5="c3e55429088dc681f30d81f4726b6595",
     unpack="",
 )
+MIRROR = mirrored("imagenet-adversarial.zip", "imagenet-adversarial")  # its digest is not known
 
 
 @register_reader
@@ -25,4 +26,4 @@ class ImageNetA(ImageNetVariant):
     image_dir = "imagenet-a"
     examples = ("stingray", "goldfinch", "junco")
     expected = Counts(classes=200, train=7500, val=None, test=7500)
-    files = (DataFile("imagenet-a", "dir", images=7500, folders=200, sources=(ARCHIVE,)), CLASSNAMES)
+    files = (DataFile("imagenet-a", "dir", images=7500, folders=200, sources=(ARCHIVE, MIRROR)), CLASSNAMES)

@@ -2,7 +2,7 @@
 
 from craft.datasets.readers.imagenet_family import CLASSNAMES, ImageNetVariant
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 
 ARCHIVE = Source(
     url="https://people.eecs.berkeley.edu/~hendrycks/imagenet-r.tar",
@@ -10,6 +10,7 @@ ARCHIVE = Source(
     md5="a61312130a589d0ca1a8fca1f2bd3337",
     unpack="",
 )
+MIRROR = mirrored("imagenet-rendition.zip", "imagenet-rendition")  # its digest is not known
 
 
 @register_reader
@@ -26,4 +27,4 @@ class ImageNetR(ImageNetVariant):
     image_dir = "imagenet-r"
     examples = ("goldfish", "great white shark", "hammerhead shark")
     expected = Counts(classes=200, train=30_000, val=None, test=30_000)
-    files = (DataFile("imagenet-r", "dir", images=30_000, folders=200, sources=(ARCHIVE,)), CLASSNAMES)
+    files = (DataFile("imagenet-r", "dir", images=30_000, folders=200, sources=(ARCHIVE, MIRROR)), CLASSNAMES)

@@ -2,7 +2,7 @@
 
 from craft.datasets.readers.imagenet_family import CLASSNAMES, ImageNetVariant
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 
 ARCHIVE = Source(
     gdrive="1Mj0i5HBthqH1p_yeXzsg22gZduvgoNeA",
@@ -11,6 +11,7 @@ ARCHIVE = Source(
     unpack="images",
     strip="sketch",
 )
+MIRROR = mirrored("imagenet-sketch.zip", "imagenet-sketch")  # its digest is not known
 
 
 @register_reader
@@ -27,4 +28,4 @@ class ImageNetSketch(ImageNetVariant):
     image_dir = "images"
     examples = ("tench", "cliff dwelling", "toilet paper")
     expected = Counts(classes=1000, train=50_889, val=None, test=50_889)
-    files = (DataFile("images", "dir", images=50_889, folders=1000, sources=(ARCHIVE,)), CLASSNAMES)
+    files = (DataFile("images", "dir", images=50_889, folders=1000, sources=(ARCHIVE, MIRROR)), CLASSNAMES)

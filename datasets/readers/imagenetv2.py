@@ -4,7 +4,7 @@ from craft.common.errors import UserError
 from craft.datasets import listing
 from craft.datasets.readers.imagenet_family import CLASSNAMES, ImageNetVariant
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.splits import Item, Split
 
 ARCHIVE = Source(
@@ -12,6 +12,7 @@ ARCHIVE = Source(
     page="https://github.com/modestyachts/ImageNetV2",
     unpack="",
 )
+MIRROR = mirrored("imagenetv2.zip", "imagenetv2")  # its digest is not known
 
 
 @register_reader
@@ -28,7 +29,7 @@ class ImageNetV2(ImageNetVariant):
     image_dir = "imagenetv2-matched-frequency-format-val"
     examples = ("tench", "cliff dwelling", "toilet paper")
     expected = Counts(classes=1000, train=10_000, val=None, test=10_000)
-    files = (DataFile(image_dir, "dir", images=10_000, folders=1000, sources=(ARCHIVE,)), CLASSNAMES)
+    files = (DataFile(image_dir, "dir", images=10_000, folders=1000, sources=(ARCHIVE, MIRROR)), CLASSNAMES)
 
     def read(self) -> Split:
         names = list(self.read_names().values())

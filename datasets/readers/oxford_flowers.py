@@ -4,13 +4,14 @@ from craft.common.errors import UserError
 from craft.common.files import read_json
 from craft.datasets.annotations import damage_named, read_mat
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Split, split_by_class
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 IMAGES = Source(url=f"{PAGE}102flowers.tgz", page=PAGE, md5="52808999861908f626f3c1f4e79d11fa", unpack="")
 LABELS = Source(url=f"{PAGE}imagelabels.mat", page=PAGE, md5="e0620be6f572b9609742df49c70aed4d")
+MIRROR = mirrored("oxford_flowers.zip", "oxford_flowers")  # its digest is not known
 
 
 @register_reader
@@ -32,7 +33,7 @@ class OxfordFlowers(SplitFileDataset):
     examples = ("pink primrose", "wild pansy", "blackberry lily")
     expected = Counts(classes=102, train=4093, val=1633, test=2463)
     files = (
-        DataFile("jpg", "dir", images=8189, sources=(IMAGES,)),
+        DataFile("jpg", "dir", images=8189, folders=0, sources=(IMAGES, MIRROR)),
         DataFile("imagelabels.mat", role="annotations", md5="e0620be6f572b9609742df49c70aed4d", sources=(LABELS,)),
         DataFile("cat_to_name.json", role="annotations", sources=(Source(gdrive="1AkcxCXeK_RCGCEC_GvmWxjcjaNhu-at0"),)),
         DataFile(

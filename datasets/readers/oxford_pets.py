@@ -3,13 +3,14 @@
 from craft.common.errors import UserError
 from craft.datasets.annotations import read_lines, whole_number
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Item, Split
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/pets/"
 IMAGES = Source(url=f"{PAGE}data/images.tar.gz", page=PAGE, md5="5c4f3ee8e5d25df40f4fd59a7f44e54c", unpack="")
 ANNOTATIONS = Source(url=f"{PAGE}data/annotations.tar.gz", page=PAGE, md5="95a8c909bbe2e81eed6a22bccdf3f68f", unpack="")
+MIRROR = mirrored("oxford_pets.zip", "oxford_pets")  # its digest is not known
 
 
 @register_reader
@@ -29,7 +30,7 @@ class OxfordPets(SplitFileDataset):
     examples = ("abyssinian", "keeshond", "yorkshire_terrier")
     expected = Counts(classes=37, train=2944, val=736, test=3669)
     files = (
-        DataFile("images", "dir", images=7390, sources=(IMAGES,)),
+        DataFile("images", "dir", images=7390, folders=0, sources=(IMAGES, MIRROR)),
         DataFile("annotations/trainval.txt", role="annotations", sources=(ANNOTATIONS,)),
         DataFile("annotations/test.txt", role="annotations", sources=(ANNOTATIONS,)),
         DataFile(

@@ -3,7 +3,7 @@
 from craft.common.errors import UserError
 from craft.datasets.annotations import damage_named, read_mat
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Item, Split
 
@@ -16,6 +16,7 @@ TRAIN = Source(
 TEST = Source(f"{HOST}/car196/cars_test.tgz", page=PAGE, md5="4ce7ebf6a94d07f1952d94dd34c4d501", unpack="")
 DEVKIT = Source(f"{HOST}/cars/car_devkit.tgz", page=PAGE, md5="c3b158d763b6e2245038c8ad08e45376", unpack="")
 TEST_LABELS = Source(f"{HOST}/car196/cars_test_annos_withlabels.mat", page=PAGE, md5="b0a2b23655a3edd16d84508592a98d10")
+MIRROR = mirrored("stanford_cars.zip", "stanford_cars")  # its digest is not known
 
 
 @register_reader
@@ -34,8 +35,8 @@ class StanfordCars(SplitFileDataset):
     examples = ("2000 AM General Hummer SUV", "2012 FIAT 500 Abarth", "2012 smart fortwo Convertible")
     expected = Counts(classes=196, train=6509, val=1635, test=8041)
     files = (
-        DataFile("cars_train", "dir", images=8144, sources=(TRAIN,)),
-        DataFile("cars_test", "dir", images=8041, sources=(TEST,)),
+        DataFile("cars_train", "dir", images=8144, folders=0, sources=(TRAIN, MIRROR)),
+        DataFile("cars_test", "dir", images=8041, folders=0, sources=(TEST, MIRROR)),
         DataFile("devkit/cars_meta.mat", role="annotations", sources=(DEVKIT,)),
         DataFile("devkit/cars_train_annos.mat", role="annotations", sources=(DEVKIT,)),
         DataFile(

@@ -3,7 +3,7 @@
 from craft.common.errors import UserError
 from craft.datasets.annotations import read_lines
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Item, Split
 
@@ -15,6 +15,7 @@ IMAGES = Source(
     unpack="",
 )
 PARTITIONS = Source(url=f"{PAGE}download/Partitions.zip", page=PAGE, unpack="")
+MIRROR = mirrored("sun397.zip", "sun397")  # its digest is not known
 
 
 @register_reader
@@ -34,7 +35,7 @@ class SUN397(SplitFileDataset):
     examples = ("abbey", "indoor chicken_coop", "youth_hostel")
     expected = Counts(classes=397, train=15880, val=3970, test=19850)
     files = (
-        DataFile("SUN397", "dir", images=108_754, sources=(IMAGES,)),
+        DataFile("SUN397", "dir", images=108_754, sources=(IMAGES, MIRROR)),
         DataFile("ClassName.txt", role="annotations", sources=(PARTITIONS,)),
         DataFile("Training_01.txt", role="annotations", sources=(PARTITIONS,)),
         DataFile("Testing_01.txt", role="annotations", sources=(PARTITIONS,)),

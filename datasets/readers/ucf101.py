@@ -5,7 +5,7 @@ import re
 from craft.common.errors import UserError
 from craft.datasets.annotations import read_lines, whole_number
 from craft.datasets.registry import register_reader
-from craft.datasets.sources import Counts, DataFile, Source
+from craft.datasets.sources import Counts, DataFile, Source, mirrored
 from craft.datasets.split_file import SplitFileDataset
 from craft.datasets.splits import Item, Split
 
@@ -14,6 +14,11 @@ LISTS = Source(
     url="https://www.crcv.ucf.edu/data/UCF101/UCF101TrainTestSplits-RecognitionTask.zip",
     page="https://www.crcv.ucf.edu/data/UCF101.php",
     unpack="",
+)
+MIRROR = mirrored(
+    "ucf101.zip",
+    "ucf101",
+    sha256="2fe1bd40e64408d02ff173badf744da557033ae6c75dd4ea51519366551f3ae6",
 )
 
 
@@ -35,7 +40,7 @@ class UCF101(SplitFileDataset):
     examples = ("Apply_Eye_Makeup", "Long_Jump", "Yo_Yo")
     expected = Counts(classes=101, train=7639, val=1898, test=3783)
     files = (
-        DataFile("UCF-101-midframes", "dir", images=13_320, folders=101, sources=(FRAMES,)),
+        DataFile("UCF-101-midframes", "dir", images=13_320, folders=101, sources=(FRAMES, MIRROR)),
         DataFile("ucfTrainTestlist/classInd.txt", role="annotations", sources=(LISTS,)),
         DataFile("ucfTrainTestlist/trainlist01.txt", role="annotations", sources=(LISTS,)),
         DataFile("ucfTrainTestlist/testlist01.txt", role="annotations", sources=(LISTS,)),

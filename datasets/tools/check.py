@@ -22,7 +22,11 @@ FOUND, MISSING, UNEXPECTED, NOT_NEEDED = "found", "missing", "unexpected size", 
 
 
 class Finding(NamedTuple):
-    """A row of the table; ``good`` is False where somebody has to do something, ``detail`` goes below the table."""
+    """A row of the table.
+
+    ``good`` is False where somebody has to do something, ``detail`` goes below the table, ``folder`` tells a declared
+    folder of images.
+    """
 
     name: str
     path: str
@@ -30,6 +34,7 @@ class Finding(NamedTuple):
     advice: str = ""
     good: bool = True
     detail: str = ""
+    folder: bool = False
 
 
 def folder_of(reader: type[PromptDataset], root: Path) -> Path:
@@ -50,9 +55,9 @@ def check_files(name: str, reader: type[PromptDataset], root: Path, allow_subset
     for file in declared:
         path = (folder / file.path).relative_to(root).as_posix()
         if listing.present(folder / file.path, file.kind):
-            odd = "" if allow_subset and file.kind == "dir" else unexpected(folder / file.path, file)
+            odd = unexpected(folder / file.path, file, allow_subset and file.kind == "dir")
             state = f"{UNEXPECTED}: {odd}" if odd else FOUND
-            findings.append(Finding(name, path, state, file.origin if odd else "", not odd))
+            findings.append(Finding(name, path, state, file.origin if odd else "", not odd, folder=file.kind == "dir"))
             continue
         if file.role == "extra" or (file.role == "annotations" and split_there):
             findings.append(Finding(name, path, NOT_NEEDED, file.origin))
@@ -63,13 +68,31 @@ def check_files(name: str, reader: type[PromptDataset], root: Path, allow_subset
     return findings
 
 
-def unexpected(path: Path, file: DataFile) -> str:
-    """``"12 of 7390 images"``: how a file or folder differs in size from the published one; "" where it does not."""
+def excused(findings: list[Finding]) -> list[Finding]:
+    """Folders with other numbers of images than the authors' are no problem once the whole set has been read: what the
+    data set does not use may be missing, or more may be there."""
+    return [
+        f._replace(good=True, advice="", state=f"{f.state.removeprefix(f'{UNEXPECTED}: ')}, but all that is read")
+        if f.folder and f.state.startswith(UNEXPECTED)
+        else f
+        for f in findings
+    ]
+
+
+def unexpected(path: Path, file: DataFile, any_number: bool = False) -> str:
+    """``"12 of 7390 images"``: how a file or folder differs in size from the published one; "" where it does not.
+
+    ``any_number`` accepts other numbers of images and folders, but no folders where images should lie.
+    """
     if file.kind == "file":
         size = path.stat().st_size
         if not size:
             return "empty"
         return f"{size} of {file.size} bytes" if file.size not in (None, size) else ""
+    if file.folders == 0 and (inner := listing.subfolders(path)):
+        return f"the folder {inner[0]} in it, where images should lie"
+    if any_number:
+        return ""
     if file.folders is not None and (count := len(listing.subfolders(path))) != file.folders:
         return f"{count} of {file.folders} folders"
     if file.images is not None and (count := sum(1 for _ in images_below(path))) != file.images:

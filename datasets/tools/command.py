@@ -4,6 +4,7 @@
     craft data check Caltech101 --root DATA          is everything there, and of the right size?
     craft data check all --root DATA --images        … and can every image be decoded?
     craft data download EuroSAT --root DATA          fetch what can be fetched by script
+    craft data adopt KAGGLE --as EuroSAT --root DATA     a copy that lies otherwise: lay links as it is read here
     craft data show EuroSAT --root DATA --out sheet.png
     craft data show ImageFolder --root MY_IMAGES --out sheet.png
     craft data verify Caltech101 --root DATA         does CLIP without learning give the published number?
@@ -136,9 +137,10 @@ def command_check(options: argparse.Namespace) -> int:
     if not options.root and any(declares_files(reader) for reader in readers.values()):
         raise UserError("say where the data sets are: --root DIR")
     from craft.datasets.tools import check
+    from craft.datasets.tools.check_layouts import proposals
 
     opts = with_yaml(options.name, options.opts)
-    findings = []
+    findings, proposed = [], []
     for name, reader in readers.items():
         found = check.check_files(name, reader, root, options.allow_subset) if declares_files(reader) else []
         # With a file missing the reader could only repeat what the table says already.
@@ -146,15 +148,19 @@ def command_check(options: argparse.Namespace) -> int:
             reading, dataset = check.check_reading(
                 name, lambda name=name: load(name, options.root, opts, options.allow_subset)
             )
-            found += reading
+            found = (check.excused(found) if dataset is not None else found) + reading
             if options.images and dataset is not None:
                 found += check.check_images(name, dataset, root)
+        if not all(finding.good for finding in found) and declares_files(reader):
+            proposed += proposals(name, reader, root.absolute(), check.folder_of(reader, root.absolute()))
         findings += found
     print(f"data root: {root.absolute()}")
     print(text_table(["data set", "file or folder", "state", "where to get it"], [list(f[:4]) for f in findings]))
     for finding in findings:
         if finding.detail:
             print(f"\n{finding.detail}")
+    for what, command in proposed:
+        print(f"\n{what}:\n    {command}")
     bad = [finding for finding in findings if not finding.good]
     print(f"\n{len(bad)} problem(s)" if bad else "\neverything is there")
     return 1 if bad else 0
@@ -188,6 +194,18 @@ def command_download(options: argparse.Namespace) -> int:
         if outcome.by_hand or outcome.failures:
             status = 1
     return status
+
+
+def command_adopt(options: argparse.Namespace) -> int:
+    name = full_name(options.data_set)
+    reader = dataset_class(name)
+    if not declares_files(reader):
+        raise UserError(
+            f"{name} does not say which files it has; only sets that `craft data download` knows are adopted"
+        )
+    from craft.datasets.tools import adopt_report
+
+    return adopt_report.run(name, reader, options, lambda root, subset: config(name, root, [], subset))
 
 
 def command_show(options: argparse.Namespace) -> int:
@@ -251,6 +269,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("names", nargs="+", metavar="NAME", help="data sets; nothing is fetched that is not named")
     one.add_argument("--root", required=True, metavar="DIR", help="folder that holds the data sets' folders")
     one.add_argument("--keep", action="store_true", help="keep the archives, in .download/ of the data set's folder")
+    text = "lay a copy of a data set that lies otherwise (Kaggle's, torchvision's, a colleague's) as it is read here"
+    one = command(
+        "adopt", command_adopt, text, "Nothing in FOLDER is changed; links lead into it unless --copy is given."
+    )
+    one.add_argument("folder", metavar="FOLDER", help="where the data set lies, unpacked")
+    one.add_argument("--as", dest="data_set", required=True, metavar="NAME", help="which data set it is")
+    one.add_argument("--root", required=True, metavar="DIR", help="folder that holds the data sets' folders")
+    one.add_argument("--copy", action="store_true", help="copy files instead of linking them")
+    one.add_argument("--dry-run", action="store_true", help="show the plan; write and fetch nothing")
+    one.add_argument(
+        "--no-fetch", dest="fetch", action="store_false", help="do not fetch a missing split or annotation"
+    )
+    text_subset = "lay sets that lack images, and take annotations other than the published ones"
+    one.add_argument("--allow-subset", action="store_true", help=text_subset)
     text = "count the images by part, class, domain and group, and draw a contact sheet"
     one = command("show", command_show, text, keys)
     one.add_argument("name", metavar="NAME", help="a data set")

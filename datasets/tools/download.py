@@ -75,8 +75,11 @@ def _obtain(files: list[DataFile], folder: Path, keep: bool, outcome: Outcome) -
         else:
             outcome.by_hand.append(file)
     for sources, members in wanted.items():
+        members = [
+            m for m in members if not listing.present(folder / m.path, m.kind)
+        ]  # a mirror brings more than asked
         failures = []
-        for source in sources:
+        for source in sources if members else ():
             try:
                 outcome.placed.extend(_fetch_and_place(source, members, folder, keep))
                 break

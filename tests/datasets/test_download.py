@@ -290,6 +290,17 @@ def test_a_dead_address_is_replaced_by_the_next_and_stops_nothing_else(server, t
     assert len(outcome.failures) == 1 and "dead.txt answered 404" in outcome.failures[0]
 
 
+def test_a_mirror_of_everything_is_fetched_once(server, tmp_path):
+    """Two folders whose own addresses are dead come out of one archive."""
+    mirror = Source(url=server.url("mirror.zip"), unpack="", strip="set")
+    dead = [Source(url=server.url(f"{part}.tgz"), unpack="") for part in ("train", "test")]
+    files = tuple(DataFile(part, "dir", sources=(own, mirror)) for part, own in zip(("train", "test"), dead))
+    server.files = {"mirror.zip": zipped({"set/train/1.jpg": "1", "set/test/2.jpg": "2", "set/split.json": "{}"})}
+    outcome = download.download_dataset(files, tmp_path / "set")
+    assert outcome == (["train"], [], []) and (tmp_path / "set/test/2.jpg").is_file()
+    assert [path for path, _, status in server.log if status == 200] == ["/mirror.zip"]
+
+
 def test_an_archive_that_a_person_fetched_is_unpacked(tmp_path):
     content = zipped({"images/1.jpg": "1"})
     source = Source(page="https://ask.them", filename="i.zip", unpack="", md5=hashlib.md5(content).hexdigest())

@@ -1,0 +1,9 @@
+"""Layouts of ImageNetR: folders of WordNet ids, under whatever name; which image it is matters less than its folder."""
+
+from craft.datasets.layouts.declared import Images, Layouts
+
+LAYOUTS = Layouts(
+    folders=("imagenet-rendition", "imagenet-r"),
+    images=(Images("folders of WordNet ids", r"(?P<wnid>n\d{8})/(?P<name>[^/]+)", "imagenet-r/{wnid}/{name}"),),
+    elsewhere={"classnames.txt": ("imagenet/classnames.txt",)},
+)
