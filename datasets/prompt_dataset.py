@@ -13,6 +13,7 @@ from pathlib import Path
 from craft.common.errors import UserError
 from craft.datasets import caches, few_shot, generated, listing
 from craft.datasets.base_new import take_classes
+from craft.datasets.class_texts import alike, as_read
 from craft.datasets.sources import Counts, DataFile
 from craft.datasets.splits import Item, Split
 
@@ -29,6 +30,7 @@ class PromptDataset:
     expected        Counts of the full set, or None where any size is right
     files           DataFile declarations: what should be on the disk and where it comes from
     test_only       True for sets that only evaluate: their train_x *is* the test list, so nobody may train on it
+    namesakes       True where two classes may have one name, as ImageNet's two "missile"; elsewhere that is an error
 
     domains         names of the domains that ``Item.domain`` counts; empty where there is one
 
@@ -47,6 +49,7 @@ class PromptDataset:
     expected: Counts | None = None
     files: tuple[DataFile, ...] = ()
     test_only: bool = False
+    namesakes: bool = False
     domains: Sequence[str] = ()
     group_names: list[str] | None = None
     subset: dict[str, list[int | None]] | None = None
@@ -153,7 +156,7 @@ class PromptDataset:
     def check_labels(self, split: Split) -> None:
         """Labels of train must be 0..n-1, each with one name, and the other parts may know no other label.
 
-        Class names may repeat (ImageNet has two pairs of namesakes): everything is keyed by label.
+        Two labels whose names CLIP reads as one are an error unless ``namesakes``; everything is keyed by label.
         """
         if not split.train:
             raise UserError(f"{self.name}: no training image in {split.origin}")
@@ -176,6 +179,12 @@ class PromptDataset:
                     f"{self.name}: label {label}{other} has no training image in {split.origin}; labels must run from "
                     f"0 to the number of classes less one"
                 )
+        first = [names[label] for label in sorted(names)]
+        for one, other, *_ in [] if self.namesakes else alike(as_read(item.classname) for item in first):
+            raise UserError(
+                f"{self.name}: labels {one} and {other} have the same name as CLIP reads it: {first[one].classname!r} "
+                f"({first[one].path}) and {first[other].classname!r} ({first[other].path}); rename one in {split.origin}"
+            )
 
     def check_images(self, split: Split) -> None:
         """Every listed image must be on the disk; UserError with the first ones that are not."""
