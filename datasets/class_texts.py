@@ -93,6 +93,13 @@ def filled(template: str, names: Sequence[str]) -> list[str]:
     return [fill(template, name) for name in names]
 
 
+def too_long(texts: Sequence[str]) -> list[str]:
+    """The texts that are longer than the 77 tokens of CLIP, those of start and end included."""
+    from craft.clip.openai import count_tokens
+
+    return [text for text in texts if len(text) > 75 and count_tokens(text) > 75]
+
+
 def listing(names: Sequence[str], texts: Sequence[str]) -> str:
     """A line for each class: label, name and text, divided by tabs."""
     rows = [("label", "class", "text"), *((str(label), *both) for label, both in enumerate(zip(names, texts)))]

@@ -16,6 +16,7 @@ from craft.datasets.base_new import take_classes
 from craft.datasets.class_texts import alike, as_read
 from craft.datasets.sources import Counts, DataFile
 from craft.datasets.splits import Item, Split
+from craft.datasets.subsets import without
 
 
 class PromptDataset:
@@ -66,12 +67,14 @@ class PromptDataset:
     def load(self) -> Split:
         """The split of this run: read, checked, shots drawn, base or new classes taken. UserError for every fault."""
         self.check_files()
-        split = self.read()
+        whole = self.read()
+        split = self.less_missing(whole)
         self.check_labels(split)
         self.check_counts(split)
         if not split.listed:
             self.check_images(split)
-        split = self.settle(split)
+        settled = self.settle(whole)  # what is kept for later runs names all images
+        split = split if settled is whole else self.less_missing(settled)
         self.group_counts = Counter(item.group for item in split.train if item.group is not None)
         return self.finish(split)
 
@@ -136,9 +139,38 @@ class PromptDataset:
         raise UserError(
             f"{self.name}: the number of classes or images differs from the published set: {', '.join(wrong)} "
             f"(read from {split.origin}). `craft data check {self.name} --root {self.cfg.DATASET.ROOT}` says "
-            f"what is missing; it comes from {', '.join(sources) or 'its authors'}. "
+            f"what is missing; it comes from {', '.join(sources) or 'its authors'}. {self.remedy()}"
             "DATASET.ALLOW_SUBSET True accepts a subset"
         )
+
+    def less_missing(self, split: Split) -> Split:
+        """``split``, or with DATASET.ALLOW_SUBSET what is left of it where listed images are not on the disk."""
+        if split.listed or not self.cfg.DATASET.ALLOW_SUBSET:
+            return split
+        every = [item.path for items in split.parts().values() for item in items]
+        gone = listing.missing(self.folder, every)
+        if not gone or len(gone) == len(set(every)):
+            return split
+        left = without(split, gone)
+        classes = [len({item.label for item in one.train}) for one in (split, left)]
+        fewer = f", and without {classes[0] - classes[1]} of {classes[0]} classes" if classes[0] > classes[1] else ""
+        print(
+            f"{self.name}: going on without {len(gone)} of {len(every)} images listed in {split.origin}, which are not "
+            f"in {self.folder}, e.g. {gone[0]}{fewer}"
+        )
+        return left
+
+    @classmethod
+    def instead(cls, folder: Path, file: DataFile) -> tuple[str, str] | None:
+        """What a file or folder of the set's ``folder`` is where it is not what it should be, and what helps.
+
+        None where nothing particular is known; for `craft data check`.
+        """
+        return None
+
+    def remedy(self) -> str:
+        """A sentence about another split, or "": what helps where the numbers of images are not the published ones."""
+        return ""
 
     # -- checks ----------------------------------------------------------------
 
@@ -182,8 +214,9 @@ class PromptDataset:
         first = [names[label] for label in sorted(names)]
         for one, other, *_ in [] if self.namesakes else alike(as_read(item.classname) for item in first):
             raise UserError(
-                f"{self.name}: labels {one} and {other} have the same name as CLIP reads it: {first[one].classname!r} "
-                f"({first[one].path}) and {first[other].classname!r} ({first[other].path}); rename one in {split.origin}"
+                f"{self.name}: labels {one} and {other} have the same name as CLIP reads it in {split.origin}: "
+                f"{first[one].classname!r} ({first[one].path}) and {first[other].classname!r} ({first[other].path}); "
+                "rename one"
             )
 
     def check_images(self, split: Split) -> None:
@@ -194,7 +227,8 @@ class PromptDataset:
             first = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
             raise UserError(
                 f"{self.name}: {len(gone)} of {len(every)} images listed in {split.origin} are not in {self.folder}: "
-                f"{first}; they come from {self.origin_of(gone[0])}"
+                f"{first}; `craft data check {self.name} --root {self.cfg.DATASET.ROOT}` looks whether they lie "
+                f"elsewhere on the disk; they come from {self.origin_of(gone[0])}"
             )
 
     def origin_of(self, path: str) -> str:

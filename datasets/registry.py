@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TypeVar
 
 from craft.common.errors import UserError, unknown
+from craft.common.places import configs
 from craft.datasets.prompt_dataset import PromptDataset
 
 READERS: dict[str, type[PromptDataset]] = {}
@@ -53,6 +56,38 @@ def dataset_class(name: str) -> type:
     from dassl.data.datasets import DATASET_REGISTRY
 
     return DATASET_REGISTRY.get(name)
+
+
+def reader_name(name: str, also: Iterable[str] = ()) -> str:
+    """The name of `list_datasets` that ``name`` is in any case, and with or without underscores.
+
+    Raises UserError with the nearest names, those of ``also`` too, where there is none.
+    """
+    if name in READERS:
+        return name
+    found = [known for known in list_datasets() if _folded(known) == _folded(name)]
+    if name not in found and not found:
+        load_dassl()
+        found = [known for known in list_datasets() if _folded(known) == _folded(name)]
+    if not found:
+        error = unknown("data set", name, [*list_datasets(), *also])
+        raise UserError(f"{error} `craft data list` names all; docs/extending.md shows a reader of one's own")
+    return name if name in found else found[0]
+
+
+def stock_names() -> list[str]:
+    """The data sets of configs/datasets, as ``--dataset-config-file`` spells them."""
+    return sorted(path.stem for path in (configs() / "datasets").glob("*.yaml"))
+
+
+def stock_yaml(name: str) -> Path | None:
+    """The file of configs/datasets called ``name``, in any case; None where there is none."""
+    stem = next((stem for stem in stock_names() if _folded(stem) == _folded(name)), None)
+    return configs() / "datasets" / f"{stem}.yaml" if stem else None
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def load_dassl() -> None:

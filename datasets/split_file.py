@@ -13,9 +13,11 @@ from pathlib import Path
 
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
-from craft.datasets import listing
+from craft.datasets import caches, listing
 from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.splits import Item, Split, seed_phrase, split_by_class, split_trainval
+
+MADE_HERE = "made here"
 
 
 class SplitFileDataset(PromptDataset):
@@ -28,6 +30,7 @@ class SplitFileDataset(PromptDataset):
     image_dir: str = ""
     split_file: str = ""
     made: bool = False
+    made_earlier: Path | None = None  # the split file, where a run here made it
 
     def split_paths(self) -> list[Path]:
         """Where a split file is looked for, best first."""
@@ -43,6 +46,7 @@ class SplitFileDataset(PromptDataset):
         for path in self.split_paths():
             if path.is_file():
                 split, who = read_split(path, self.image_dir)
+                self.made_earlier = path if who.startswith(MADE_HERE) else None
                 print(f"{self.name}: reading the split {path} ({who})")
                 return split
         origin = next((f.origin for f in self.files if f.role == "split"), "its authors")
@@ -53,6 +57,14 @@ class SplitFileDataset(PromptDataset):
         self.made = True
         return self.make_split()
 
+    def remedy(self) -> str:
+        if self.made_earlier is None:
+            return ""
+        return (
+            f"The split was made here, of the images that were there then; if more are there now, delete "
+            f"{self.made_earlier}, and the next run makes it anew. "
+        )
+
     def make_split(self) -> Split:
         """A split of the raw data, drawn from ``self.rng``."""
         raise NotImplementedError
@@ -60,6 +72,8 @@ class SplitFileDataset(PromptDataset):
     def settle(self, split: Split) -> Split:
         """Save a split that was made here, now that it has passed the checks; a concurrent run's wins."""
         if not self.made:
+            return split
+        if not caches.keeps():
             return split
         path = self.split_paths()[-1]
         try:
@@ -121,7 +135,7 @@ def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
         print(f"Warning: {len(shared)} image(s) of {path} are in train and in test, e.g. {min(shared)}")
     maker = content.get("made_by")
     if isinstance(maker, dict) and "seed" in maker:
-        who = f"made here by an earlier run with {seed_phrase(maker['seed'])}"
+        who = f"{MADE_HERE} by an earlier run with {seed_phrase(maker['seed'])}"
     else:
         who = "no maker recorded in it: the published split, or one that CoOp's reader made"
     return Split(parts["train"], parts["val"], parts["test"], origin=path.name), who

@@ -32,7 +32,7 @@ class SUN397(SplitFileDataset):
     split_file = "split_zhou_SUN397.json"
     expected = Counts(classes=397, train=15880, val=3970, test=19850)
     files = (
-        DataFile("SUN397", "dir", images=108_754, sources=(IMAGES,)),
+        DataFile("SUN397", "dir", images=108_754, nested=True, sources=(IMAGES,)),
         DataFile("ClassName.txt", role="annotations", sources=(PARTITIONS,)),
         DataFile("Training_01.txt", role="annotations", sources=(PARTITIONS,)),
         DataFile("Testing_01.txt", role="annotations", sources=(PARTITIONS,)),

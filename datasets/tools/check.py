@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -14,12 +13,15 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from craft.common.errors import UserError
-from craft.datasets import listing
+from craft.datasets import class_texts, listing
 from craft.datasets.prompt_dataset import PromptDataset
-from craft.datasets.sources import DataFile
-from craft.datasets.tools.sizes import parts_of
+from craft.datasets.tools import astray
+from craft.datasets.tools.files import FoundSplit, folder_of, found_split, images_below, unexpected
+from craft.datasets.tools.sizes import parts_of, sizes
 
 FOUND, MISSING, UNEXPECTED, NOT_NEEDED = "found", "missing", "unexpected size", "missing, not needed"
+HERE = "it is on this disk, see below"
+RENAME = "DATASET.CLASSNAMES names a file with other names"
 
 
 class Finding(NamedTuple):
@@ -33,58 +35,80 @@ class Finding(NamedTuple):
     detail: str = ""
 
 
-def folder_of(reader: type[PromptDataset], root: Path) -> Path:
-    """The folder of a data set below ``root``: the first of its names that exists, else its first name."""
-    names = getattr(reader, "dataset_dirs", ()) or (reader.dataset_dir,)
-    return next((root / name for name in names if (root / name).is_dir()), root / names[0])
-
-
-def check_files(name: str, reader: type[PromptDataset], root: Path, allow_subset: bool = False) -> list[Finding]:
+def check_files(
+    name: str, reader: type[PromptDataset], root: Path, allow_subset: bool = False, cache: str = ""
+) -> list[Finding]:
     """One finding for each declared file or folder of a data set.
 
-    ``allow_subset`` accepts folders with other numbers of images than the published set has.
+    ``allow_subset`` accepts folders with other numbers of images than the published set has, as long as there are
+    some; ``cache`` is DATASET.CACHE_DIR, where a split that was made may lie.
     """
     folder = folder_of(reader, root)
-    declared: tuple[DataFile, ...] = reader.files_in(folder)
-    split_there = any(f.role == "split" and listing.present(folder / f.path, f.kind) for f in declared)
+    split = found_split(name, reader, folder, cache)
     findings = []
-    for file in declared:
-        path = (folder / file.path).relative_to(root).as_posix()
-        if listing.present(folder / file.path, file.kind):
-            odd = "" if allow_subset and file.kind == "dir" else unexpected(folder / file.path, file)
-            state = f"{UNEXPECTED}: {odd}" if odd else FOUND
-            findings.append(Finding(name, path, state, file.origin if odd else "", not odd))
-            continue
-        if file.role == "extra" or (file.role == "annotations" and split_there):
-            findings.append(Finding(name, path, NOT_NEEDED, file.origin))
-        elif file.role == "split":
-            findings.append(Finding(name, path, "missing, a split is made without it", file.origin))
+    for file in reader.files_in(folder):
+        place = folder / file.path
+        path = place.relative_to(root).as_posix()
+        unread = file.role == "extra" or (file.role == "annotations" and split is not None)
+        if not listing.present(place, file.kind):
+            if unread:
+                findings.append(Finding(name, path, NOT_NEEDED, file.origin))
+            elif file.role == "split":
+                made = f"missing, {split.path} is read" if split else "missing, a split is made without it"
+                findings.append(Finding(name, path, made, file.origin))
+            else:
+                findings.append(Finding(name, path, MISSING, file.origin, False))
+        elif other := reader.instead(folder, file):
+            good = allow_subset and file.kind == "file"
+            findings.append(Finding(name, path, f"{FOUND if good else UNEXPECTED}: {other[0]}", other[1], good))
+        elif file.role == "split" and split is not None and split.made:
+            findings.append(_made_here(name, reader, path, folder, split, allow_subset))
+        elif not (odd := unexpected(place, file, split)):
+            findings.append(Finding(name, path, FOUND))
+        elif unread:
+            findings.append(Finding(name, path, f"{odd}, not needed", file.origin))
+        elif allow_subset and file.kind == "dir" and not odd.startswith("0 of"):
+            findings.append(Finding(name, path, f"{FOUND}: {odd}, a subset"))
         else:
-            findings.append(Finding(name, path, MISSING, file.origin, False))
+            findings.append(Finding(name, path, f"{UNEXPECTED}: {odd}", file.origin, False))
     return findings
 
 
-def unexpected(path: Path, file: DataFile) -> str:
-    """``"12 of 7390 images"``: how a file or folder differs in size from the published one; "" where it does not."""
-    if file.kind == "file":
-        size = path.stat().st_size
-        if not size:
-            return "empty"
-        return f"{size} of {file.size} bytes" if file.size not in (None, size) else ""
-    if file.folders is not None and (count := len(listing.subfolders(path))) != file.folders:
-        return f"{count} of {file.folders} folders"
-    if file.images is not None and (count := sum(1 for _ in images_below(path))) != file.images:
-        return f"{count} of {file.images} images"
-    return ""
+def _made_here(
+    name: str, reader: type[PromptDataset], path: str, folder: Path, split: FoundSplit, allow_subset: bool
+) -> Finding:
+    """The row of a split that a run here made: not the published one, and perhaps of fewer images than there are."""
+    state = f"{FOUND}: {split.made}"
+    declared = [file for file in reader.files_in(folder) if file.kind == "dir" and file.role == "required"]
+    all_there = all((folder / f.path).is_dir() and not unexpected(folder / f.path, f) for f in declared)
+    if split.whole or not all_there:
+        return Finding(name, path, state)
+    state += f", of {len(split.paths)} images; now there are more"
+    return Finding(name, path, state, f"delete {split.path}, and the next run makes a split of all", allow_subset)
 
 
-def images_below(folder: Path) -> Iterator[str]:
-    """Paths of the image files in and below a folder, links to folders followed, hidden ones left out."""
-    for base, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if listing.is_image(name):
-                yield os.path.join(base, name)
+def look_around(name: str, reader: type[PromptDataset], root: Path, findings: list[Finding]) -> list[Finding]:
+    """The findings of `check_files`, with where images lie on this disk, if not where they should, instead of where
+    to fetch them."""
+    lost = [finding for finding in findings if not finding.good]
+    if not lost:
+        return findings
+    if sentence := astray.wrong_root(reader, root):
+        replaced = {f: f._replace(advice=HERE, detail=sentence if f is lost[0] else "") for f in lost}
+        return [replaced.get(finding, finding) for finding in findings]
+    folder = folder_of(reader, root)
+    split = found_split(name, reader, folder)
+    files = {(folder / file.path).relative_to(root).as_posix(): file for file in reader.files_in(folder)}
+    told = []
+    for finding in findings:
+        file = files[finding.path]
+        if not finding.good and file.kind == "dir" and not reader.instead(folder, file):
+            listed = split.below(file) if split else []
+            lacking = not listed or listing.missing(folder / file.path, listed)
+            if lacking and (sentence := astray.elsewhere(name, reader, root, folder, file, listed)):
+                finding = finding._replace(advice=HERE, detail=sentence)
+        told.append(finding)
+    return told
 
 
 def unreadable(paths: list[str], workers: int | None = None) -> list[tuple[str, str]]:
@@ -124,6 +148,44 @@ def check_reading(name: str, load) -> tuple[list[Finding], object | None]:
         return [Finding(name, "(reading it)", "error, see below", "", False, str(error))], None
     counts = ", ".join(f"{len(items)} {part}" for part, items in parts_of(dataset).items())
     return [Finding(name, "(reading it)", f"{dataset.num_classes} classes, {counts}")], dataset
+
+
+def check_classes(name: str, dataset, template: str) -> list[Finding]:
+    """What classes are called in prompts, and whether a run can tell them apart; for a folder or CSV of one's own also
+    how many images they have, and what lies beside them."""
+    names = [dataset.lab2cname[label] for label in sorted(dataset.lab2cname)]
+    texts = class_texts.filled(template, names)
+    rows = [Finding(name, "(texts)", class_texts.first(texts))]
+    if len(names) < 2:
+        rows.append(Finding(name, "(classes)", "one class: whatever is learned is right on it", "add another", False))
+    for text in class_texts.too_long(texts):
+        short = f"{text[:40]}…"
+        rows.append(Finding(name, "(texts)", f"{short!r} is longer than the 77 tokens that CLIP reads", RENAME, False))
+    own = getattr(dataset, "expected", None) is None
+    rows += [Finding(name, "(classes)", f"warning: {line}", RENAME) for line in class_texts.oddities(names) if own]
+    if own and hasattr(dataset, "place"):
+        rows += _own_images(name, dataset)
+    return rows
+
+
+def _own_images(name: str, dataset) -> list[Finding]:
+    """Images a class of ImageFolder, and files that it reads nothing of."""
+    parts = parts_of(dataset)
+    totals = {row[0]: sum(n for n in row[1:] if isinstance(n, int)) for row in sizes(dataset)["class"]}
+    least, most = min(totals, key=totals.__getitem__), max(totals, key=totals.__getitem__)
+    state = f"{totals[least]} images ({least!r}) to {totals[most]} ({most!r}) a class"
+    rows = [Finding(name, "(classes)", state)]
+    listed = {os.path.realpath(item.impath) for items in parts.values() for item in items}
+    place = dataset.place(dataset.cfg)
+    unread = [path for path in images_below(dataset.folder) if os.path.realpath(path) not in listed]
+    if unread:
+        some = os.path.relpath(unread[0], dataset.folder)
+        rows.append(Finding(name, "(images)", f"{len(unread)} image(s) beside those of {place.name}, e.g. {some}"))
+    stray = [path for path in listing.other_files(dataset.folder) if dataset.folder / path != place]
+    if stray:
+        some = ", ".join(stray[:3]) + (", …" if len(stray) > 3 else "")
+        rows.append(Finding(name, "(stray files)", f"{len(stray)} file(s) that are no images, passed over: {some}"))
+    return rows
 
 
 def check_images(name: str, dataset, root: Path) -> list[Finding]:

@@ -16,38 +16,38 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from craft import datasets
 from craft.common.errors import UserError, entry_point
-from craft.common.places import configs
 from craft.common.text_table import text_table
 from craft.datasets.prompt_dataset import PromptDataset
-from craft.datasets.registry import READERS, dataset_class, load_dassl
+from craft.datasets.registry import READERS, dataset_class, load_dassl, reader_name, stock_names, stock_yaml
 
 # Each command imports what it needs: `list`, `--help` and a misspelt name answer before torch could be loaded.
 
 
 def full_name(name: str) -> str:
-    """DATASET.NAME of ``name``, which may also be a yaml of configs/datasets: ``Caltech101`` of ``caltech101``.
+    """DATASET.NAME of ``name``, in any case, which may also be a yaml of configs/datasets: ``DescribableTextures`` of
+    ``dtd``.
 
     Raises UserError with the nearest names where there is no such data set.
     """
-    name = node_of(name).get("NAME", name)
-    dataset_class(name)
-    return name
+    node = node_of(name)
+    return reader_name(node["NAME"]) if "NAME" in node else reader_name(name, stock_names())
 
 
 def node_of(name: str) -> dict[str, Any]:
-    """The DATASET node of the yaml called ``name``; empty for a reader's name."""
-    yaml = {path.stem: path for path in (configs() / "datasets").glob("*.yaml")}
-    if name in READERS or name not in yaml:
+    """The DATASET node of the yaml called ``name``, in any case; empty for a reader's name."""
+    if name in datasets.list_datasets():
+        return {}
+    yaml = stock_yaml(name)
+    if yaml is None:
         return {}
     from craft.config.layers import read_yaml
 
-    return read_yaml(yaml[name]).get("DATASET", {})
+    return read_yaml(yaml).get("DATASET", {})
 
 
 def with_yaml(name: str, options: list[str]) -> list[str]:
@@ -60,11 +60,10 @@ def declares_files(reader: type) -> TypeGuard[type[PromptDataset]]:
     return bool(getattr(reader, "files", ()))
 
 
-def load(name: str, root: str, options: list[str], allow_subset: bool):
-    """The whole data set, read as a run with seed 1 would read it, without writing a cache or split into ``root``."""
+def configuration(name: str, root: str, options: list[str], allow_subset: bool):
+    """The configuration of a run with seed 1, as far as reading the data goes."""
     datasets.enter_into_dassl()
     from dassl.config import get_cfg_default
-    from dassl.data.datasets import build_dataset
 
     cfg = get_cfg_default()
     datasets.extend_cfg(cfg)
@@ -78,10 +77,18 @@ def load(name: str, root: str, options: list[str], allow_subset: bool):
         defaults = cfg.clone()
         merge_options(cfg, options)
         keys.check(cfg, defaults)
+    return cfg
+
+
+def load(cfg):
+    """The whole data set, read as a run reads it, without writing a cache or split."""
+    from dassl.data.datasets import build_dataset
+
+    from craft.datasets.caches import only_looking
+
     random.seed(cfg.SEED)
-    with tempfile.TemporaryDirectory(prefix="craft-datasets-") as scratch:
-        if not cfg.DATASET.CACHE_DIR:
-            cfg.DATASET.CACHE_DIR = scratch
+    name = cfg.DATASET.NAME
+    with only_looking():
         try:
             return build_dataset(cfg)
         except (OSError, AssertionError, ValueError, KeyError) as error:
@@ -130,13 +137,17 @@ def command_check(options: argparse.Namespace) -> int:
     opts = with_yaml(options.name, options.opts)
     findings = []
     for name, reader in readers.items():
-        found = check.check_files(name, reader, root, options.allow_subset) if declares_files(reader) else []
+        cfg = configuration(name, options.root, opts, options.allow_subset)
+        found = []
+        if declares_files(reader):
+            found = check.check_files(name, reader, root, cfg.DATASET.ALLOW_SUBSET, cfg.DATASET.CACHE_DIR)
+            found = check.look_around(name, reader, root, found)
         # With a file missing the reader could only repeat what the table says already.
-        if all(finding.good or finding.state != check.MISSING for finding in found):
-            reading, dataset = check.check_reading(
-                name, lambda name=name: load(name, options.root, opts, options.allow_subset)
-            )
+        if not any(finding.detail or finding.state == check.MISSING for finding in found if not finding.good):
+            reading, dataset = check.check_reading(name, lambda cfg=cfg: load(cfg))
             found += reading
+            if dataset is not None:
+                found += check.check_classes(name, dataset, datasets.template_for(cfg, dataset))
             if options.images and dataset is not None:
                 found += check.check_images(name, dataset, root)
         findings += found
@@ -182,18 +193,23 @@ def command_download(options: argparse.Namespace) -> int:
 
 def command_show(options: argparse.Namespace) -> int:
     name = full_name(options.name)
+    from craft.datasets import class_texts
     from craft.datasets.tools.show import contact_sheet
     from craft.datasets.tools.sizes import parts_of, sizes
 
-    dataset = load(name, options.root, with_yaml(options.name, options.opts), allow_subset=True)
+    cfg = configuration(name, options.root, with_yaml(options.name, options.opts), allow_subset=True)
+    dataset = load(cfg)
     parts = parts_of(dataset)
     for kind, rows in sizes(dataset).items():
         print(text_table([kind, *parts], rows), end="\n\n")
+    names = [dataset.lab2cname[label] for label in sorted(dataset.lab2cname)]
+    template = datasets.template_for(cfg, dataset)
+    print(text_table(["label", "text"], list(enumerate(class_texts.filled(template, names)))), end="\n\n")
+    if getattr(dataset, "expected", None) is None:
+        for line in class_texts.oddities(names):
+            print(f"Warning: {line}")
     out = Path(options.out or f"{name}.png").expanduser()
-    title = name
-    if hasattr(dataset, "cfg"):  # Dassl's own data sets have neither config nor template
-        title += f", “{datasets.template_for(dataset.cfg, dataset)}”"
-    contact_sheet(dataset, title, out, options.per_class, options.classes)
+    contact_sheet(dataset, f"{name}, “{template}”", out, options.per_class, options.classes)
     print(f"contact sheet: {out}")
     return 0
 

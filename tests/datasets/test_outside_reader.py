@@ -11,7 +11,7 @@ from PIL import Image
 from craft.trainers import launch
 from tests.examples import my_reader  # noqa: F401  (declares Colours)
 
-COLOURS = {"blue": (30, 60, 200), "red": (200, 40, 30)}
+COLOURS = {"blue": (30, 60, 200), "green": (30, 180, 40), "red": (200, 40, 30)}
 QUICK = ["DATASET.NUM_SHOTS", "2", "OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKERS", "0"]
 
 
@@ -41,7 +41,7 @@ def test_a_reader_of_ones_own_trains(root, tmp_path):
     config = tmp_path / "colours.yaml"
     config.write_text("DATASET:\n  NAME: Colours\n")
     metrics, log = train(root, tmp_path / "out", "--dataset-config-file", str(config))
-    assert "# train_x  4" in log and "# test     8" in log
+    assert "# train_x  6" in log and "# test     12" in log
     assert "Few-shot images: 2 shots a class, seed 1" in log
     assert (root / "colours" / "split_fewshot" / "shot_2-seed_1.json").is_file()
     assert 0 <= metrics["results"]["test"]["accuracy"] <= 100
@@ -49,7 +49,7 @@ def test_a_reader_of_ones_own_trains(root, tmp_path):
 
 def test_its_classes_can_be_halved(root, tmp_path):
     _, log = train(root, tmp_path / "out", "DATASET.NAME", "Colours", "DATASET.SUBSAMPLE_CLASSES", "base")
-    assert "Taking the 1 base classes of 2" in log and "# test     4" in log
+    assert "Taking the 2 base classes of 3" in log and "# test     8" in log
 
 
 # -- on Dassl's API, as it would be written for any project on Dassl ---------------------------------------------------
@@ -77,5 +77,5 @@ class PlainColours(DatasetBase):
 
 def test_a_data_set_of_dassls_trains(root, tmp_path):
     metrics, log = train(root, tmp_path / "out", "DATASET.NAME", "PlainColours")
-    assert "# train_x  4" in log and "# test     8" in log
+    assert "# train_x  6" in log and "# test     12" in log
     assert 0 <= metrics["results"]["test"]["accuracy"] <= 100
