@@ -138,7 +138,35 @@ def _as_number(text: str) -> tuple[int, int, str]:
 
 
 def from_folders(folder: Path) -> list[Found]:
-    """The images of a tree of class folders, of domains or splits of them; UserError where it is none of these."""
+    """The images of a tree of class folders, of domains or splits of them; UserError where it is none of these, which
+    names the folder further down that is one, where only one way leads there."""
+    try:
+        return _from_layout(folder)
+    except UserError as error:
+        deeper = next(filter(_is_layout, reversed(_only_way_down(folder))), None)
+        if deeper is None:
+            raise
+        raise UserError(f"{error}. The images lie further down: --root {deeper}") from error
+
+
+def _is_layout(folder: Path) -> bool:
+    try:
+        return bool(_from_layout(folder))
+    except UserError:
+        return False
+
+
+def _only_way_down(folder: Path) -> list[Path]:
+    """The folders below ``folder`` of which each is the only one in its parent, which holds no image."""
+    way: list[Path] = []
+    at = folder
+    while len(names := listing.subfolders(at)) == 1 and not any(map(listing.is_image, os.listdir(at))):
+        at = at / names[0]
+        way.append(at)
+    return way
+
+
+def _from_layout(folder: Path) -> list[Found]:
     top = listing.subfolders(folder)
     known = {name: PARTS[name.lower()] for name in top if name.lower() in PARTS}
     if "train" not in known.values() or len(known) < 2:

@@ -11,7 +11,8 @@ import os
 import posixpath
 import shlex
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from craft.datasets.sources import DataFile
 
 SAMPLES = 200  # listed images that are looked for
 SECONDS = 60.0  # that a search takes at most
-ENOUGH = 0.5  # of the samples, for a find
+ALL, ENOUGH = 0.9, 0.5  # of the samples, for the place where they lie as listed; and otherwise
 
 
 class Seen(NamedTuple):
@@ -60,15 +61,14 @@ def wrong_root(reader: type[PromptDataset], root: Path) -> str:
 
 
 def elsewhere(
-    name: str, reader: type[PromptDataset], root: Path, folder: Path, file: DataFile, listed: Iterable[str]
+    name: str, reader: type[PromptDataset], root: Path, folder: Path, file: DataFile, gone: Sequence[str]
 ) -> str:
     """A sentence that says where the images of ``file``, a folder, lie instead, and what helps; "" where none is found.
 
-    ``listed``: their paths in the split file, relative to the data set's ``folder``; empty where there is none.
+    ``gone``: those that a split file lists and that are not there, relative to ``file``; empty where there is no list.
     """
     target = folder / file.path
-    prefix = file.path + "/"
-    samples = _spread([path.removeprefix(prefix) for path in listed])
+    samples = [gone[index * len(gone) // SAMPLES] for index in range(SAMPLES)] if len(gone) > SAMPLES else gone
     others = {d.split("/")[0] for r in _readers() if r is not reader for d in (r.dataset_dirs or (r.dataset_dir,)) if d}
     for place, skipped in ((folder, set()), (root, others | {folder.name})):
         if not place.is_dir():
@@ -76,7 +76,7 @@ def elsewhere(
         seen = _search(place, {posixpath.basename(path) for path in samples}, skipped)
         # Images of another folder of the set may have the same names, as those of cars_train and cars_test.
         seen = {at: one for at, one in seen.items() if not _of_another(at, reader, folder, file)}
-        found = _by_names(seen, samples, place, target) if samples else _by_numbers(seen, file, place, target)
+        found = _by_names(seen, samples, place) if samples else _by_numbers(seen, file, place, target)
         if found is None:
             continue
         where, whole = found
@@ -115,11 +115,6 @@ def _readers() -> list[type[PromptDataset]]:
     return list(READERS.values())
 
 
-def _spread(paths: list[str]) -> list[str]:
-    count = min(len(paths), SAMPLES)
-    return [paths[index * len(paths) // count] for index in range(count)]
-
-
 def _of_another(at: str, reader: type[PromptDataset], folder: Path, file: DataFile) -> bool:
     """Whether a folder seems to belong to another folder of the data set by its name."""
     names = {posixpath.basename(other.path) for other in reader.files_in(folder) if other.kind == "dir"} - {"."}
@@ -144,31 +139,27 @@ def _search(place: Path, wanted: set[str], skipped: set[str]) -> dict[str, Seen]
     return seen
 
 
-def _by_names(seen: dict[str, Seen], samples: list[str], place: Path, target: Path) -> tuple[Path, bool] | None:
-    """(folder, True) where the listed images lie below it as they are listed; (folder, False) where images of these
-    names lie below it otherwise; None where most are not found."""
+def _by_names(seen: dict[str, Seen], samples: Sequence[str], place: Path) -> tuple[Path, bool] | None:
+    """(folder, True) where the images lie below it as they are listed; (folder, False) where images of these names lie
+    below it in other folders; None where most are not found."""
     hits = {at: one.hits for at, one in seen.items() if one.hits}
-    best: dict[str, int] = {}
+    starts: Counter[str] = Counter()
+    holders: list[str] = []
     for path in samples:
-        below, base = posixpath.dirname(path), posixpath.basename(path)
-        for at, names in hits.items():
-            if base in names and (at == below or not below or at.endswith("/" + below)):
-                start = at.removesuffix(below).rstrip("/") if below else at
-                best[start] = best.get(start, 0) + 1
-    start = min(best, key=lambda start: (-best[start], len(start)), default=None)
-    if start is not None and best[start] >= ENOUGH * len(samples):
-        return None if (place / start).absolute() == target.absolute() else (place / start, True)
-    found = {}  # folders that hold a sample, though not where it is listed
-    for path in samples:
-        base, last = posixpath.basename(path), posixpath.dirname(path).rpartition("/")[2]
-        at = [a for a, names in hits.items() if base in names]
-        # A name that is in many folders says nothing; then the folder must have the class's name too.
-        found[path] = at if len(at) == 1 else [a for a in at if a.rpartition("/")[2] == last]
-    holders = [a for at in found.values() for a in at[:1]]
+        parent, name = posixpath.split(path)
+        having = [at for at, names in hits.items() if name in names]
+        starts.update(
+            at.removesuffix(parent).rstrip("/") for at in having if not parent or f"/{at}".endswith(f"/{parent}")
+        )
+        if len(having) > 1:  # a name that many folders have says nothing, unless the folder is called like the class
+            having = [at for at in having if posixpath.basename(at) == posixpath.basename(parent)]
+        holders += having[:1]
+    start, count = min(starts.items(), key=lambda found: (-found[1], len(found[0])), default=("", 0))
+    if count >= ALL * len(samples):
+        return place / start, True
     if len(holders) < ENOUGH * len(samples):
         return None
-    common = posixpath.commonpath(holders) if all(holders) else ""
-    return place / common, False
+    return place / posixpath.commonpath(holders), False
 
 
 def _by_numbers(seen: dict[str, Seen], file: DataFile, place: Path, target: Path) -> tuple[Path, bool] | None:

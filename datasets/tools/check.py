@@ -104,8 +104,8 @@ def look_around(name: str, reader: type[PromptDataset], root: Path, findings: li
         file = files[finding.path]
         if not finding.good and file.kind == "dir" and not reader.instead(folder, file):
             listed = split.below(file) if split else []
-            lacking = not listed or listing.missing(folder / file.path, listed)
-            if lacking and (sentence := astray.elsewhere(name, reader, root, folder, file, listed)):
+            gone = listing.missing(folder / file.path, listed)
+            if bool(gone) == bool(listed) and (sentence := astray.elsewhere(name, reader, root, folder, file, gone)):
                 finding = finding._replace(advice=HERE, detail=sentence)
         told.append(finding)
     return told
@@ -177,7 +177,7 @@ def _own_images(name: str, dataset) -> list[Finding]:
     rows = [Finding(name, "(classes)", state)]
     listed = {os.path.realpath(item.impath) for items in parts.values() for item in items}
     place = dataset.place(dataset.cfg)
-    unread = [path for path in images_below(dataset.folder) if os.path.realpath(path) not in listed]
+    unread = sorted(path for path in images_below(dataset.folder) if os.path.realpath(path) not in listed)
     if unread:
         some = os.path.relpath(unread[0], dataset.folder)
         rows.append(Finding(name, "(images)", f"{len(unread)} image(s) beside those of {place.name}, e.g. {some}"))
