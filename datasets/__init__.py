@@ -20,7 +20,7 @@ import craft.bundled  # noqa: F401  (makes `import dassl` work)
 from craft.datasets import readers  # noqa: F401  (importing them declares them)
 from craft.datasets.config_keys import extend_cfg
 from craft.datasets.prompt_dataset import PromptDataset
-from craft.datasets.registry import READERS, list_datasets, register_reader
+from craft.datasets.registry import READERS, list_datasets, reader_name, register_reader, stock_yaml
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.splits import Item, Split
 from craft.datasets.templates import template_for
@@ -52,6 +52,8 @@ __all__ = [
     "enter_into_dassl",
     "extend_cfg",
     "list_datasets",
+    "reader_name",
     "register_reader",
+    "stock_yaml",
     "template_for",
 ]

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from craft.common.errors import UserError, unknown
 from craft.common.places import configs
+from craft.config.layers import read_yaml
 from craft.datasets.prompt_dataset import PromptDataset
 
 READERS: dict[str, type[PromptDataset]] = {}
@@ -81,9 +82,23 @@ def stock_names() -> list[str]:
 
 
 def stock_yaml(name: str) -> Path | None:
-    """The file of configs/datasets called ``name``, in any case; None where there is none."""
-    stem = next((stem for stem in stock_names() if _folded(stem) == _folded(name)), None)
-    return configs() / "datasets" / f"{stem}.yaml" if stem else None
+    """The file of configs/datasets that ``name`` stands for, in any case: its own name, or that of its reader where
+    this is a published set; None where there is none."""
+    wanted = _folded(name)
+    stem = next((stem for stem in stock_names() if _folded(stem) == wanted), None)
+    if stem is None:
+        stem = next((stem for stem in stock_names() if _folded(_reader_of(stem)) == wanted), None)
+    return _stock_file(stem) if wanted and stem else None
+
+
+def _stock_file(stem: str) -> Path:
+    return configs() / "datasets" / f"{stem}.yaml"
+
+
+def _reader_of(stem: str) -> str:
+    """DATASET.NAME of a file of configs/datasets; "" for that of a folder of one's own, which are several."""
+    name = (read_yaml(_stock_file(stem)).get("DATASET") or {}).get("NAME", "")
+    return "" if name == "ImageFolder" else name
 
 
 def _folded(name: str) -> str:

@@ -22,6 +22,7 @@ from typing import Any, TypeGuard
 from craft import datasets
 from craft.common.errors import UserError, entry_point
 from craft.common.text_table import text_table
+from craft.config.layers import read_yaml
 from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.registry import READERS, dataset_class, load_dassl, reader_name, stock_names, stock_yaml
 
@@ -45,8 +46,6 @@ def node_of(name: str) -> dict[str, Any]:
     yaml = stock_yaml(name)
     if yaml is None:
         return {}
-    from craft.config.layers import read_yaml
-
     return read_yaml(yaml).get("DATASET", {})
 
 

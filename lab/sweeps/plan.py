@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shlex
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from craft.common.errors import UserError, unknown
 from craft.common.places import command, configs
 from craft.config.layers import find, read_yaml
-from craft.datasets import list_datasets
+from craft.datasets import list_datasets, stock_yaml
 from craft.datasets.labels import as_folder
 from craft.datasets.targets import target_domains
 from craft.lab.sweeps.catalogue import EMBEDDED
@@ -77,6 +78,7 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     UserError for what could not run: names of phases, trainers, data sets and configurations that do not exist, and
     two data sets that their folders could not tell apart.
     """
+    sweep = dataclasses.replace(sweep, datasets=tuple(map(_spelt, sweep.datasets)), source=_spelt(sweep.source))
     names = [phase.name for phase in protocol.phases]
     for name in sweep.phases:
         if name not in names:
@@ -175,6 +177,13 @@ def _variant(structure: Structure, suffix: str) -> str:
     if name not in trainer_names():
         raise unknown("trainer", name, trainer_names())
     return name
+
+
+def _spelt(dataset: str) -> str:
+    """A data set as configs/datasets spells it, whose name runs and tables go by; a file of one's own as it is."""
+    name, mark, target = dataset.partition(":")
+    stock = None if not name or Path(name).is_file() else stock_yaml(name)
+    return f"{stock.stem if stock else name}{mark}{target}"
 
 
 def _check_dataset(name: str) -> None:
