@@ -8,7 +8,9 @@
     craft data show ImageFolder --root MY_IMAGES --out sheet.png
 
 `check` ends with status 0 only if nothing is missing. Trailing ``KEY VALUE`` pairs set configuration keys, e.g.
-``DATASET.SOURCE_DOMAINS photo``. DATASETS.md says how each data set is prepared.
+``DATASET.SOURCE_DOMAINS photo``. Names are taken in any case, as readers or as files of configs/datasets are called.
+DATASETS.md says how each data set is prepared; docs/extending.md, how to write a reader of one's own, which
+``--import my_reader.py`` makes known here.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from craft import datasets
+from craft.common import imports
 from craft.common.errors import UserError, entry_point
 from craft.common.text_table import text_table
 from craft.config.layers import read_yaml
@@ -225,6 +228,7 @@ def parser() -> argparse.ArgumentParser:
     def command(name: str, run, text: str, epilog: str = "") -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text, description=text, epilog=epilog, allow_abbrev=False)
         one.set_defaults(run=run)
+        imports.add_option(one)  # for --help; `main` has taken them before
         return one
 
     keys = "Trailing KEY VALUE pairs set configuration keys, e.g. DATASET.SOURCE_DOMAINS photo"
@@ -260,9 +264,10 @@ def positive(text: str) -> int:
 
 @entry_point
 def main(arguments: list[str] | None = None) -> int:
+    _, words = imports.take(sys.argv[1:] if arguments is None else arguments)  # readers of one's own
     interface = parser()
     # Not argparse.REMAINDER: after a positional name it would swallow the options as well.
-    options, trailing = interface.parse_known_args(arguments)
+    options, trailing = interface.parse_known_args(words)
     options.opts = trailing
     stray = [text for text in options.opts if text.startswith("--")]
     if stray or (options.opts and options.run not in (command_check, command_show)):

@@ -2,6 +2,9 @@
 on Dassl's API alone, declared above its test as it would be there. Both train through the launcher."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 from PIL import Image
 
 from craft.trainers import launch
+from tests.conftest import PROJECT
 from tests.examples import my_reader  # noqa: F401  (declares Colours)
 
 COLOURS = {"blue": (30, 60, 200), "green": (30, 180, 40), "red": (200, 40, 30)}
@@ -50,6 +54,21 @@ def test_a_reader_of_ones_own_trains(root, tmp_path):
 def test_its_classes_can_be_halved(root, tmp_path):
     _, log = train(root, tmp_path / "out", "DATASET.NAME", "Colours", "DATASET.SUBSAMPLE_CLASSES", "base")
     assert "Taking the 2 base classes of 3" in log and "# test     8" in log
+
+
+def test_the_data_commands_know_it_once_it_is_imported(root):
+    def data(*words):
+        command = [sys.executable, "-m", "craft", "data", *words]
+        return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+
+    words = ("check", "colours", "--root", str(root))
+    done = data(*words, "--import", "tests/examples/my_reader.py")
+    assert done.returncode == 0 and "3 classes, 18 train" in done.stdout, done.stdout + done.stderr
+    assert "'a picture that is blue.'" in done.stdout
+    unknown = data(*words)
+    assert unknown.returncode == 1 and "docs/extending.md" in unknown.stderr
+    assert "docs/extending.md" in data("--help").stdout and "--import" in data("check", "--help").stdout
+    assert "## A data set" in (PROJECT / "docs/extending.md").read_text()
 
 
 # -- on Dassl's API, as it would be written for any project on Dassl ---------------------------------------------------
