@@ -211,11 +211,13 @@ class PromptDataset:
                     f"{self.name}: label {label}{other} has no training image in {split.origin}; labels must run from "
                     f"0 to the number of classes less one"
                 )
-        first = [names[label] for label in sorted(names)]
-        for one, other, *_ in [] if self.namesakes else alike(as_read(item.classname) for item in first):
+        if self.namesakes:
+            return
+        first = [names[number] for number in sorted(names)]
+        for one, another, *_ in alike(as_read(item.classname) for item in first):
             raise UserError(
-                f"{self.name}: labels {one} and {other} have the same name as CLIP reads it in {split.origin}: "
-                f"{first[one].classname!r} ({first[one].path}) and {first[other].classname!r} ({first[other].path}); "
+                f"{self.name}: labels {one} and {another} have the same name as CLIP reads it in {split.origin}: "
+                f"{first[one].classname!r} ({first[one].path}) and {first[another].classname!r} ({first[another].path}); "
                 "rename one"
             )
 

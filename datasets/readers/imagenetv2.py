@@ -36,18 +36,17 @@ class ImageNetV2(ImageNetVariant):
         self.rows = {wnid: row for row, wnid in enumerate(self.read_names())}
         names = list(self.names_by_wnid.values())
         found = listing.class_folders(self, self.image_dir)
-        odd = [folder for folder in found if self.row_of(folder) is None]
-        if odd:
-            raise UserError(
-                f"{self.name}: the folder {self.image_dir}/{odd[0]} is not a label: {self.classnames_path} has rows "
-                f"0 to {len(names) - 1}, and names no such WordNet id"
-            )
-        folders = {self.row_of(folder): folder for folder in found}
-        if len(folders) < len(found):
-            twice = next(folder for folder in found if folder not in folders.values())
-            raise UserError(
-                f"{self.name}: {self.image_dir}/{twice} and {folders[self.row_of(twice)]} are one class; keep one"
-            )
+        folders: dict[int, str] = {}
+        for folder in found:
+            row = self.row_of(folder)
+            if row is None:
+                raise UserError(
+                    f"{self.name}: the folder {self.image_dir}/{folder} is not a label: {self.classnames_path} has "
+                    f"rows 0 to {len(names) - 1}, and names no such WordNet id"
+                )
+            if row in folders:
+                raise UserError(f"{self.name}: {self.image_dir}/{folder} and {folders[row]} are one class; keep one")
+            folders[row] = folder
         self.require_folders(self.image_dir, set(map(str, folders)), set(map(str, range(len(names)))))
         data = [
             Item(f"{self.image_dir}/{folders[row]}/{image}", label, names[row])

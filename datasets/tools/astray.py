@@ -12,16 +12,19 @@ import posixpath
 import shlex
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from craft.datasets import caches, listing
 from craft.datasets.prompt_dataset import PromptDataset
+from craft.datasets.registry import READERS
 from craft.datasets.sources import DataFile
+from craft.datasets.tools.files import folder_of, unexpected
 
 SAMPLES = 200  # listed images that are looked for
 SECONDS = 60.0  # that a search takes at most
+DEPTH, MANY = 4, 40  # of folders that are looked into for a whole set
 ALL, ENOUGH = 0.9, 0.5  # of the samples, for the place where they lie as listed; and otherwise
 
 
@@ -34,30 +37,61 @@ class Seen(NamedTuple):
     folders: tuple[str, ...]
 
 
-def wrong_root(reader: type[PromptDataset], root: Path) -> str:
-    """A sentence where the data set's folder is not below ``root``, but near it: ``root`` itself, a folder further
-    down, or under another name. "" otherwise."""
+def whole_set(name: str, reader: type[PromptDataset], root: Path) -> str:
+    """A sentence where all that the data set's folder should hold lies together elsewhere: in ``root`` itself, further
+    down, or in a folder of another name. "" otherwise."""
     names = reader.dataset_dirs or (reader.dataset_dir,)
-    if not root.is_dir() or any((root / name).is_dir() for name in names):
+    folder = folder_of(reader, root)
+    if not root.is_dir() or _holds(reader, folder):
         return ""
-    wanted = [file for file in reader.files if file.role == "required"]
-
-    def holds(folder: Path) -> bool:
-        return all(listing.present(folder / file.path, file.kind) for file in wanted)
-
-    if holds(root):
-        if root.absolute().name in names:
-            above = _quoted(root.absolute().parent)
-            return f"{root.absolute()} is the data set's own folder; --root names the one above: --root {above}"
-        return f"{root.absolute()} is the data set's own folder, which should be called {names[0]} and lie below --root"
-    for name in listing.subfolders(root):
-        below = root / name
-        if deeper := next((n for n in names if (below / n).is_dir()), ""):
-            return f"{below / deeper} is there, one folder further down: --root {_quoted(below)}"
-        if holds(below):
-            link = f"ln -s {_quoted(below.absolute())} {_quoted(root.absolute() / names[0])}"
-            return f"{below} holds what {names[0]} should: rename it, or {link}"
+    if _holds(reader, root):
+        at = root.absolute()
+        if at.name in names:
+            above = _quoted(at.parent)
+            return f"{at} is the folder of {name} itself; --root names the one above: --root {above}"
+        return f"{at} is the folder of {name} itself; it should be called {names[0]}, and --root names the one above"
+    others = _folders_of_others(reader)
+    for at in _down(folder, set()) if folder.is_dir() else _down(root, others):
+        if not _holds(reader, at):
+            continue
+        adopt = f"craft data adopt {_quoted(at)} --as {name} --root {_quoted(root)}"
+        if folder in at.parents:
+            return f"what {folder} should hold lies in {at}{_direction(at, folder)}. Move it up, or: {adopt}"
+        if inner := next((n for n in names if at.as_posix().endswith(f"/{n}")), ""):
+            return f"the folder of {name} is {at}: --root {_quoted(Path(at.as_posix().removesuffix('/' + inner)))}"
+        return f"{at} holds what {folder} should. Rename it, or: {adopt}"
     return ""
+
+
+def _holds(reader: type[PromptDataset], folder: Path) -> bool:
+    """Whether all that is required lies in a folder, and it is this set: with its split file, with a file of its own,
+    or with as many folders and images as it has. Many sets have a folder ``images``."""
+    wanted = [file for file in reader.files_in(folder) if file.role == "required"]
+    if not wanted or not all(listing.present(folder / file.path, file.kind) for file in wanted):
+        return False
+    own = getattr(reader, "split_file", "")
+    if own and (folder / own).is_file():
+        return True
+    return all(file.kind == "file" or not unexpected(folder / file.path, file) for file in wanted)
+
+
+def _down(place: Path, skipped: set[str]) -> Iterator[Path]:
+    """Folders below ``place``, the nearer ones first, to a depth of `DEPTH`; not into those of many folders, which are
+    class folders, nor ``skipped`` ones directly in it."""
+    level = [place]
+    for depth in range(DEPTH):
+        below: list[Path] = []
+        for folder in level:
+            found = [n for n in listing.subfolders(folder) if depth or n not in skipped]
+            below += [folder / n for n in found if len(found) <= MANY]
+        yield from below
+        level = below
+
+
+def _folders_of_others(reader: type[PromptDataset]) -> set[str]:
+    """The names that other data sets' folders have below the root."""
+    readers = [other for other in READERS.values() if other is not reader]
+    return {name.split("/")[0] for other in readers for name in (*other.dataset_dirs, other.dataset_dir) if name}
 
 
 def elsewhere(
@@ -69,8 +103,7 @@ def elsewhere(
     """
     target = folder / file.path
     samples = [gone[index * len(gone) // SAMPLES] for index in range(SAMPLES)] if len(gone) > SAMPLES else gone
-    others = {d.split("/")[0] for r in _readers() if r is not reader for d in (r.dataset_dirs or (r.dataset_dir,)) if d}
-    for place, skipped in ((folder, set()), (root, others | {folder.name})):
+    for place, skipped in ((folder, set()), (root, _folders_of_others(reader) | {folder.name})):
         if not place.is_dir():
             continue
         seen = _search(place, {posixpath.basename(path) for path in samples}, skipped)
@@ -107,12 +140,6 @@ def _folders(count: int) -> str:
 
 def _quoted(path: Path) -> str:
     return shlex.quote(str(path))
-
-
-def _readers() -> list[type[PromptDataset]]:
-    from craft.datasets.registry import READERS
-
-    return list(READERS.values())
 
 
 def _of_another(at: str, reader: type[PromptDataset], folder: Path, file: DataFile) -> bool:

@@ -87,17 +87,19 @@ def _made_here(
     return Finding(name, path, state, f"delete {split.path}, and the next run makes a split of all", allow_subset)
 
 
-def look_around(name: str, reader: type[PromptDataset], root: Path, findings: list[Finding]) -> list[Finding]:
+def look_around(
+    name: str, reader: type[PromptDataset], root: Path, findings: list[Finding], cache: str = "", absent: bool = True
+) -> list[Finding]:
     """The findings of `check_files`, with where images lie on this disk, if not where they should, instead of where
-    to fetch them."""
+    to fetch them. absent: also for a set that has no folder."""
     lost = [finding for finding in findings if not finding.good]
-    if not lost:
+    folder = folder_of(reader, root)
+    if not lost or not (absent or folder.is_dir()):
         return findings
-    if sentence := astray.wrong_root(reader, root):
+    if sentence := astray.whole_set(name, reader, root):
         replaced = {f: f._replace(advice=HERE, detail=sentence if f is lost[0] else "") for f in lost}
         return [replaced.get(finding, finding) for finding in findings]
-    folder = folder_of(reader, root)
-    split = found_split(name, reader, folder)
+    split = found_split(name, reader, folder, cache)
     files = {(folder / file.path).relative_to(root).as_posix(): file for file in reader.files_in(folder)}
     told = []
     for finding in findings:
@@ -162,6 +164,10 @@ def check_classes(name: str, dataset, template: str) -> list[Finding]:
         short = f"{text[:40]}…"
         rows.append(Finding(name, "(texts)", f"{short!r} is longer than the 77 tokens that CLIP reads", RENAME, False))
     own = getattr(dataset, "expected", None) is None
+    pairs = class_texts.alike(map(class_texts.as_read, names))
+    twins = ", ".join(" and ".join(names[place] for place in places) for places in pairs[: class_texts.MOST])
+    if pairs:
+        rows.append(Finding(name, "(classes)", f"{len(pairs)} text(s) of several classes, as published: {twins}"))
     rows += [Finding(name, "(classes)", f"warning: {line}", RENAME) for line in class_texts.oddities(names) if own]
     if own and hasattr(dataset, "place"):
         rows += _own_images(name, dataset)

@@ -143,7 +143,7 @@ def command_check(options: argparse.Namespace) -> int:
         found = []
         if declares_files(reader):
             found = check.check_files(name, reader, root, cfg.DATASET.ALLOW_SUBSET, cfg.DATASET.CACHE_DIR)
-            found = check.look_around(name, reader, root, found)
+            found = check.look_around(name, reader, root, found, cfg.DATASET.CACHE_DIR, options.name != "all")
         # With a file missing the reader could only repeat what the table says already.
         if not any(finding.detail or finding.state == check.MISSING for finding in found if not finding.good):
             reading, dataset = check.check_reading(name, lambda cfg=cfg: load(cfg))

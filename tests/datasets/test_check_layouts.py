@@ -136,13 +136,37 @@ def test_a_root_that_is_not_the_right_one_is_named(root, capsys, form):
     elif form == "above":
         (root.parent / "more").mkdir()
         root = root.rename(root.parent / "more" / "data")
-        given, said = root.parent, f"one folder further down: --root {root}"
+        given, said = root.parent, f"the folder of Caltech101 is {root / 'caltech-101'}: --root {root}"
     else:
         (root / "caltech-101").rename(root / "Caltech_101")
-        given, said = root, f"ln -s {root / 'Caltech_101'} {root / 'caltech-101'}"
+        given, said = (
+            root,
+            f"{root / 'Caltech_101'} holds what {root / 'caltech-101'} should. Rename it, or: craft data adopt",
+        )
     status, out = check(capsys, given, "Caltech101")
     assert status == 1 and said in out
     assert "https" not in out.partition("split_zhou")[0]
+
+
+def test_a_whole_set_further_down_is_one_finding(root, capsys, monkeypatch):
+    """As the archive of FGVCAircraft unpacks: lists and images in fgvc-aircraft-2013b/data."""
+    make_tree(root / "more", "FGVCAircraft")
+    inner = root / "fgvc_aircraft" / "fgvc-aircraft-2013b" / "data"
+    inner.parent.mkdir(parents=True)
+    (root / "more" / "fgvc_aircraft").rename(inner)
+    reader = READERS["FGVCAircraft"]
+    files = [f.__class__(f.path, f.kind, sources=f.sources) for f in reader.files]
+    monkeypatch.setattr(reader, "files", tuple(files))
+    status, out = check(capsys, root, "FGVCAircraft", "--allow-subset")
+    assert status == 1 and f"what {root / 'fgvc_aircraft'} should hold lies in {inner}, 2 folders too deep" in out
+    assert "https" not in out
+
+
+def test_another_sets_folder_of_images_is_not_taken_for_it(root, capsys):
+    """OxfordPets, DTD and Food101 all have ``images``."""
+    for name in ("DescribableTextures", "Food101"):
+        status, out = check(capsys, root, name)
+        assert status == 1 and "https" in out and "adopt" not in out
 
 
 # -- annotations, splits and metadata ------------------------------------------------
