@@ -217,8 +217,8 @@ class PromptDataset:
         for one, another, *_ in alike(as_read(item.classname) for item in first):
             raise UserError(
                 f"{self.name}: labels {one} and {another} have the same name as CLIP reads it in {split.origin}: "
-                f"{first[one].classname!r} ({first[one].path}) and {first[another].classname!r} ({first[another].path}); "
-                "rename one"
+                f"{first[one].classname!r} ({first[one].path}) and {first[another].classname!r} "
+                f"({first[another].path}); rename one"
             )
 
     def check_images(self, split: Split) -> None:
