@@ -8,7 +8,8 @@ of Dassl's. Here is what a reader of one's own, or a script, needs; the files sa
     splits.py           what a split is, making one       templates.py     a class's hand-written text
     split_file.py       sets with a published split       sources.py       what there is to download, and where
     dassl_datasets.py   Dassl's data sets made of them    images.py        decoding; loading.py: loaders
-    config_keys.py      the DATASET keys of a run         tools/           `craft data`: list, check, download, show
+    config_keys.py      the DATASET keys of a run         class_texts.py   which text each class gets
+    subsets.py          a split less what is not there    tools/           `craft data`: list, check, download, show
 """
 
 from __future__ import annotations

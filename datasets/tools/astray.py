@@ -150,11 +150,16 @@ def _of_another(at: str, reader: type[PromptDataset], folder: Path, file: DataFi
 
 
 def _search(place: Path, wanted: set[str], skipped: set[str]) -> dict[str, Seen]:
-    """{folder relative to ``place``, with /: what is in it}, parents before children; folders of ours and ``skipped``
-    ones directly in ``place`` left out. Ends early after `SECONDS`."""
+    """{folder relative to ``place``, with /: what is in it}, parents before children, each once; folders of ours and
+    ``skipped`` ones directly in ``place`` left out. Ends early after `SECONDS`."""
     seen: dict[str, Seen] = {}
+    been: set[str] = set()
     end = time.monotonic() + SECONDS
-    for base, folders, files in os.walk(place):
+    for base, folders, files in os.walk(place, followlinks=True):  # sets are often linked
+        if (real := os.path.realpath(base)) in been:
+            folders.clear()
+            continue
+        been.add(real)
         at = os.path.relpath(base, place).replace(os.sep, "/")
         folders[:] = sorted(n for n in folders if not n.startswith(".") and n not in caches.FOLDERS)
         if at == ".":

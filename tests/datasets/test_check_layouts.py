@@ -70,6 +70,15 @@ def test_a_copy_inside_itself_is_named_with_what_helps(root, published, capsys, 
     assert "https" not in next(line for line in out.splitlines() if f"{below}/{image_dir} " in line)
 
 
+def test_a_copy_behind_a_link_is_found_and_a_circle_of_links_is_no_trap(root, published, tmp_path, capsys):
+    published("EuroSAT")
+    shutil.move(root / "eurosat" / "2750", tmp_path / "elsewhere")
+    (root / "eurosat" / "EuroSAT").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(root / "eurosat")
+    status, out = check(capsys, root, "EuroSAT")
+    assert status == 1 and f"the images lie in {root / 'eurosat' / 'EuroSAT'}, and should lie in" in out
+
+
 def test_a_copy_beside_the_right_one_is_no_fault(root, published, capsys):
     published("StanfordCars")
     shutil.copytree(
