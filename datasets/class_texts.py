@@ -97,7 +97,7 @@ def too_long(texts: Sequence[str]) -> list[str]:
     """The texts that are longer than the 77 tokens of CLIP, those of start and end included."""
     from craft.clip.openai import count_tokens
 
-    return [text for text in texts if len(text) > 75 and count_tokens(text) > 75]
+    return [text for text in texts if count_tokens(text) > 75]
 
 
 def listing(names: Sequence[str], texts: Sequence[str]) -> str:

@@ -21,7 +21,6 @@ from craft.datasets.tools.sizes import parts_of, sizes
 
 FOUND, MISSING, UNEXPECTED, NOT_NEEDED = "found", "missing", "unexpected size", "missing, not needed"
 HERE = "it is on this disk, see below"
-RENAME = "DATASET.CLASSNAMES names a file with other names"
 
 
 class Finding(NamedTuple):
@@ -160,15 +159,16 @@ def check_classes(name: str, dataset, template: str) -> list[Finding]:
     rows = [Finding(name, "(texts)", class_texts.first(texts))]
     if len(names) < 2:
         rows.append(Finding(name, "(classes)", "one class: whatever is learned is right on it", "add another", False))
+    rename = "DATASET.CLASSNAMES names a file with other names" if hasattr(dataset, "place") else "rename it"
     for text in class_texts.too_long(texts):
         short = f"{text[:40]}…"
-        rows.append(Finding(name, "(texts)", f"{short!r} is longer than the 77 tokens that CLIP reads", RENAME, False))
+        rows.append(Finding(name, "(texts)", f"{short!r} is longer than the 77 tokens that CLIP reads", rename, False))
     own = getattr(dataset, "expected", None) is None
     pairs = class_texts.alike(map(class_texts.as_read, names))
     twins = ", ".join(" and ".join(names[place] for place in places) for places in pairs[: class_texts.MOST])
     if pairs:
         rows.append(Finding(name, "(classes)", f"{len(pairs)} text(s) of several classes, as published: {twins}"))
-    rows += [Finding(name, "(classes)", f"warning: {line}", RENAME) for line in class_texts.oddities(names) if own]
+    rows += [Finding(name, "(classes)", f"warning: {line}", rename) for line in class_texts.oddities(names) if own]
     if own and hasattr(dataset, "place"):
         rows += _own_images(name, dataset)
     return rows

@@ -180,6 +180,7 @@ def test_check_refuses_one_class_and_a_name_longer_than_clip_reads(tmp_path, cap
     for index in range(6):
         draw(tmp_path / "long" / "cat" / f"{index}.jpg")
         draw(tmp_path / "long" / " ".join(["ox"] * 80) / f"{index}.jpg")
+        draw(tmp_path / "long" / ("鸟" * 60) / f"{index}.jpg")
     assert main(["check", "ImageFolder", "--root", str(tmp_path / "long")]) == 1
     said = capsys.readouterr().out
-    assert "longer than the 77 tokens that CLIP reads" in said
+    assert said.count("is longer than the 77 tokens that CLIP reads") == 2
