@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from craft.datasets import class_texts, listing
 from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.tools import astray
 from craft.datasets.tools.files import FoundSplit, folder_of, found_split, images_below, unexpected
-from craft.datasets.tools.sizes import parts_of, sizes
+from craft.datasets.tools.sizes import parts_of
 
 FOUND, MISSING, UNEXPECTED, NOT_NEEDED = "found", "missing", "unexpected size", "missing, not needed"
 HERE = "it is on this disk, see below"
@@ -176,17 +177,22 @@ def check_classes(name: str, dataset, template: str) -> list[Finding]:
 
 def _own_images(name: str, dataset) -> list[Finding]:
     """Images a class of ImageFolder, and files that it reads nothing of."""
-    parts = parts_of(dataset)
-    totals = {row[0]: sum(n for n in row[1:] if isinstance(n, int)) for row in sizes(dataset)["class"]}
-    least, most = min(totals, key=totals.__getitem__), max(totals, key=totals.__getitem__)
-    state = f"{totals[least]} images ({least!r}) to {totals[most]} ({most!r}) a class"
+    label_of = {item.impath: item.label for items in parts_of(dataset).values() for item in items}  # val may be test
+    counts = Counter(label_of.values()).most_common()
+    (most, highest), (least, lowest) = counts[0], counts[-1]
+    called = dataset.lab2cname
+    state = f"{lowest} images ({called[least]!r}) to {highest} ({called[most]!r}) a class"
     rows = [Finding(name, "(classes)", state)]
-    listed = {os.path.realpath(item.impath) for items in parts.values() for item in items}
-    place = dataset.place(dataset.cfg)
-    unread = sorted(path for path in images_below(dataset.folder) if os.path.realpath(path) not in listed)
-    if unread:
-        some = os.path.relpath(unread[0], dataset.folder)
-        rows.append(Finding(name, "(images)", f"{len(unread)} image(s) beside those of {place.name}, e.g. {some}"))
+    place, node = dataset.place(dataset.cfg), dataset.cfg.DATASET
+    whole = node.NUM_SHOTS < 1 and node.SUBSAMPLE_CLASSES == "all" and not (node.SOURCE_DOMAINS or node.TARGET_DOMAINS)
+    if place.is_file() and whole:
+        listed = set(map(os.path.realpath, label_of))
+        unread = sorted(path for path in images_below(dataset.folder) if os.path.realpath(path) not in listed)
+        if unread:
+            some = os.path.relpath(unread[0], dataset.folder)
+            rows.append(
+                Finding(name, "(images)", f"{len(unread)} image(s) that {place.name} does not list, e.g. {some}")
+            )
     stray = [path for path in listing.other_files(dataset.folder) if dataset.folder / path != place]
     if stray:
         some = ", ".join(stray[:3]) + (", …" if len(stray) > 3 else "")

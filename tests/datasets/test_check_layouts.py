@@ -309,8 +309,15 @@ def test_images_that_a_csv_leaves_out_are_counted(tmp_path, capsys):
     base = class_folders(tmp_path / "mine", {"cat": 8})
     path = table(base, [f"cat/{i:02d}.jpg,{'tabby' if i % 2 else 'siamese'}" for i in range(6)])
     status, out = check(capsys, path, "ImageFolder")
-    assert status == 0 and "2 image(s) beside those of list.csv, e.g. cat/06.jpg" in out
+    assert status == 0 and "2 image(s) that list.csv does not list, e.g. cat/06.jpg" in out
     assert "3 images ('siamese') to 3" in out and "stray" not in out
+
+
+def test_images_that_are_validated_and_tested_on_are_counted_once(tmp_path, capsys):
+    for part, count in (("train", 6), ("val", 5)):
+        class_folders(tmp_path / part, {"a": count, "b": count + 1})
+    out = check(capsys, tmp_path, "ImageFolder")[1]
+    assert "11 images ('a') to 13 ('b') a class" in out
 
 
 @pytest.mark.parametrize("layout", ["classes", "splits", "domains"])
