@@ -10,8 +10,9 @@ of Dassl's. Here is what a reader of one's own, or a script, needs; the files sa
     published.py        the published ones, by digest     templates.py     a class's hand-written text
     dassl_datasets.py   Dassl's data sets made of them    sources.py       what there is to download, and where
     config_keys.py      the DATASET keys of a run         images.py        decoding; loading.py: loaders
+    subsets.py          a split less what is not there    class_texts.py   which text each class gets
 
-``tools/`` is `craft data`: list, check, download, show, fewshot.
+``tools/`` is `craft data`: list, check, download, adopt, show, fewshot.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import craft.bundled  # noqa: F401  (makes `import dassl` work)
 from craft.datasets import readers  # noqa: F401  (importing them declares them)
 from craft.datasets.config_keys import extend_cfg
 from craft.datasets.prompt_dataset import PromptDataset
-from craft.datasets.registry import READERS, list_datasets, register_reader
+from craft.datasets.registry import READERS, list_datasets, reader_name, register_reader, stock_yaml
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.splits import Item, Split
 from craft.datasets.templates import template_for
@@ -55,6 +56,8 @@ __all__ = [
     "enter_into_dassl",
     "extend_cfg",
     "list_datasets",
+    "reader_name",
     "register_reader",
+    "stock_yaml",
     "template_for",
 ]

@@ -4,8 +4,9 @@ They lie in the data set's folder, or beside the output where that folder cannot
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,24 @@ from craft.common.errors import UserError
 from craft.common.files import digest_json, read_json, write_json
 
 FORMAT = 1
+FOLDERS = ("split_fewshot",)  # ours, inside a data set's folder
+_looking = False
+
+
+@contextlib.contextmanager
+def only_looking() -> Iterator[None]:
+    """Within the block no cache and no made split is written, nor said to be: `craft data check` and `show`."""
+    global _looking
+    before, _looking = _looking, True
+    try:
+        yield
+    finally:
+        _looking = before
+
+
+def keeps() -> bool:
+    """Whether what is found and drawn is kept for later runs."""
+    return not _looking
 
 
 class CacheFolder:
@@ -48,7 +67,10 @@ class CacheFolder:
         return None
 
     def save(self, relative: str, content: dict) -> Path | None:
-        """Write to the first place that can be written; None, and a log line, where none can."""
+        """Write to the first place that can be written; None, and a log line, where none can. Nothing, and None,
+        while somebody is `only_looking`."""
+        if _looking:
+            return None
         content = {"format": FORMAT, **content}
         content["sha256"] = digest_json(content)
         for place in self.places:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from craft.common.errors import UserError, nearest
 from craft.common.texts import parse_json, read_text
 from craft.datasets.annotations import read_lines
+from craft.datasets.class_texts import as_read
 
 
 def composed(name: str) -> str:
@@ -20,19 +21,22 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def class_names(keys: Sequence[str], file: str, folder: Path) -> dict[str, str]:
+def class_names(
+    keys: Sequence[str], file: str, folder: Path, places: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """{key: name} in the order of ``keys``: the name that ``file`` gives, else the key itself.
 
     Args:
         keys: names of class folders, or of classes in a CSV, `composed`.
         file: DATASET.CLASSNAMES, may be empty: a JSON object {folder: name}, or lines ``folder<TAB or ,>name``.
         folder: where ``file`` is looked for if it is not found as it stands.
+        places: where each key comes from, for messages ("list.csv, line 3"); its folder, where it is not said.
 
-    Raises UserError for a file that is missing or damaged, a key that is not among ``keys`` or is named twice, and
-    for two classes whose names CLIP cannot tell apart (it ignores case, and underscores become spaces).
+    Raises UserError for a file that is missing or damaged, a key that is not among ``keys`` or is named twice, a name
+    of which CLIP reads nothing, and two classes whose names it cannot tell apart (see `class_texts.as_read`).
     """
     names = {key: key for key in keys}
-    where = dict.fromkeys(keys, "its folder")
+    where = {key: (places or {}).get(key) or "its folder" for key in keys}
     if file:
         path = Path(file).expanduser()
         path = path if path.is_file() else folder / path
@@ -48,15 +52,18 @@ def class_names(keys: Sequence[str], file: str, folder: Path) -> dict[str, str]:
             names[key], where[key] = name, place
     taken: dict[str, str] = {}
     for key, name in names.items():
-        plain = composed(" ".join(name.replace("_", " ").split()).casefold())
-        if not plain:
-            raise UserError(f"{where[key]}: the name of class {key!r} is empty")
-        if plain in taken:
+        read = as_read(name)
+        if not read:
             raise UserError(
-                f"two classes have the same name, {name!r}: {taken[plain]!r} ({where[taken[plain]]}) and {key!r} "
-                f"({where[key]}); rename one, e.g. through DATASET.CLASSNAMES"
+                f"{where[key]}: the name of class {key!r} is empty to CLIP, for which underscores are blanks; rename it"
             )
-        taken[plain] = key
+        if read in taken:
+            one, other = ((k, where[k]) for k in (taken[read], key))
+            raise UserError(
+                f"two classes have the same name, {read!r} as CLIP reads it: {one[0]!r} ({one[1]}) and {other[0]!r} "
+                f"({other[1]}); rename one, e.g. through DATASET.CLASSNAMES, or make them one class"
+            )
+        taken[read] = key
     return names
 
 

@@ -72,6 +72,17 @@ def holds_images(folder: str | os.PathLike[str]) -> bool:
     return any(is_image(entry.name) and not _is_folder(entry) for entry in _entries(folder))
 
 
+def other_files(folder: str | os.PathLike[str]) -> list[str]:
+    """Paths, relative to ``folder``, of the files in and below it that are no images by their names, hidden ones left
+    out."""
+    found = []
+    for base, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = os.path.relpath(base, folder)
+        found += [os.path.normpath(os.path.join(below, n)) for n in sorted(files) if n[0] != "." and not is_image(n)]
+    return found
+
+
 def class_images(folder: str | os.PathLike[str]) -> list[str]:
     """``image_names`` of a class folder; UserError where it holds none."""
     names = image_names(folder)

@@ -14,9 +14,11 @@ from typing import Any
 from craft.common.errors import UserError
 from craft.datasets import caches, digests, few_shot, generated, listing, published
 from craft.datasets.base_new import take_classes
+from craft.datasets.class_texts import alike, as_read
 from craft.datasets.published import Standing
 from craft.datasets.sources import Counts, DataFile
 from craft.datasets.splits import Item, Split
+from craft.datasets.subsets import without
 from craft.runs.identity import names_digest
 
 
@@ -38,6 +40,7 @@ class PromptDataset:
     expected        Counts of the full set, or None where any size is right
     files           DataFile declarations: what should be on the disk and where it comes from
     test_only       True for sets that only evaluate: their train_x *is* the test list, so nobody may train on it
+    namesakes       True where two classes may have one name, as ImageNet's two "missile"; elsewhere that is an error
 
     domains         names of the domains that ``Item.domain`` counts; empty where there is one
 
@@ -64,6 +67,7 @@ class PromptDataset:
     expected: Counts | None = None
     files: tuple[DataFile, ...] = ()
     test_only: bool = False
+    namesakes: bool = False
     domains: Sequence[str] = ()
     group_names: list[str] | None = None
     subset: dict[str, list[int | None]] | None = None
@@ -85,12 +89,14 @@ class PromptDataset:
     def whole(self) -> Split:
         """The full split, read and checked, before shots are drawn."""
         self.check_files()
-        split = self.read()
+        whole = self.read()
+        split = self.less_missing(whole)
         self.check_labels(split)
         self.check_counts(split)
         if not split.listed:
             self.check_images(split)
-        split = self.settle(split)
+        settled = self.settle(whole)  # what is kept for later runs names all images
+        split = split if settled is whole else self.less_missing(settled)
         self.group_counts = Counter(item.group for item in split.train if item.group is not None)
         parts = digests.of_parts(split)
         found = self.standing(split, parts)
@@ -171,9 +177,38 @@ class PromptDataset:
         raise UserError(
             f"{self.name}: the number of classes or images differs from the published set: {', '.join(wrong)} "
             f"(read from {split.origin}). `craft data check {self.name} --root {self.cfg.DATASET.ROOT}` says "
-            f"what is missing; it comes from {', '.join(sources) or 'its authors'}. "
+            f"what is missing; it comes from {', '.join(sources) or 'its authors'}. {self.remedy()}"
             "DATASET.ALLOW_SUBSET True accepts a subset"
         )
+
+    def less_missing(self, split: Split) -> Split:
+        """``split``, or with DATASET.ALLOW_SUBSET what is left of it where listed images are not on the disk."""
+        if split.listed or not self.cfg.DATASET.ALLOW_SUBSET:
+            return split
+        every = [item.path for items in split.parts().values() for item in items]
+        gone = listing.missing(self.folder, every)
+        if not gone or len(gone) == len(set(every)):
+            return split
+        left = without(split, gone)
+        classes = [len({item.label for item in one.train}) for one in (split, left)]
+        fewer = f", and without {classes[0] - classes[1]} of {classes[0]} classes" if classes[0] > classes[1] else ""
+        print(
+            f"{self.name}: going on without {len(gone)} of {len(every)} images listed in {split.origin}, which are not "
+            f"in {self.folder}, e.g. {gone[0]}{fewer}"
+        )
+        return left
+
+    @classmethod
+    def instead(cls, folder: Path, file: DataFile) -> tuple[str, str] | None:
+        """What a file or folder of the set's ``folder`` is where it is not what it should be, and what helps.
+
+        None where nothing particular is known; for `craft data check`.
+        """
+        return None
+
+    def remedy(self) -> str:
+        """A sentence about another split, or "": what helps where the numbers of images are not the published ones."""
+        return ""
 
     # -- checks ----------------------------------------------------------------
 
@@ -191,7 +226,7 @@ class PromptDataset:
     def check_labels(self, split: Split) -> None:
         """Labels of train must be 0..n-1, each with one name, and the other parts may know no other label.
 
-        Class names may repeat (ImageNet has two pairs of namesakes): everything is keyed by label.
+        Two labels whose names CLIP reads as one are an error unless ``namesakes``; everything is keyed by label.
         """
         if not split.train:
             raise UserError(f"{self.name}: no training image in {split.origin}")
@@ -214,6 +249,15 @@ class PromptDataset:
                     f"{self.name}: label {label}{other} has no training image in {split.origin}; labels must run from "
                     f"0 to the number of classes less one"
                 )
+        if self.namesakes:
+            return
+        first = [names[number] for number in sorted(names)]
+        for one, another, *_ in alike(as_read(item.classname) for item in first):
+            raise UserError(
+                f"{self.name}: labels {one} and {another} have the same name as CLIP reads it in {split.origin}: "
+                f"{first[one].classname!r} ({first[one].path}) and {first[another].classname!r} "
+                f"({first[another].path}); rename one"
+            )
 
     def check_images(self, split: Split) -> None:
         """Every listed image must be on the disk; UserError with the first ones that are not."""
@@ -232,7 +276,8 @@ class PromptDataset:
                 )
             raise UserError(
                 f"{self.name}: {len(gone)} of {len(every)} images listed in {split.origin} are not in {self.folder}: "
-                f"{first}; they come from {self.origin_of(gone[0])}"
+                f"{first}; `craft data check {self.name} --root {self.cfg.DATASET.ROOT}` looks whether they lie "
+                f"elsewhere on the disk; they come from {self.origin_of(gone[0])}"
             )
 
     def origin_of(self, path: str) -> str:

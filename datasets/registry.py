@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TypeVar
 
 from craft.common.errors import UserError, unknown
+from craft.common.places import configs
+from craft.config.layers import read_yaml
 from craft.datasets.prompt_dataset import PromptDataset
 
 READERS: dict[str, type[PromptDataset]] = {}
@@ -53,6 +57,52 @@ def dataset_class(name: str) -> type:
     from dassl.data.datasets import DATASET_REGISTRY
 
     return DATASET_REGISTRY.get(name)
+
+
+def reader_name(name: str, also: Iterable[str] = ()) -> str:
+    """The name of `list_datasets` that ``name`` is in any case, and with or without underscores.
+
+    Raises UserError with the nearest names, those of ``also`` too, where there is none.
+    """
+    if name in READERS:
+        return name
+    found = [known for known in list_datasets() if _folded(known) == _folded(name)]
+    if name not in found and not found:
+        load_dassl()
+        found = [known for known in list_datasets() if _folded(known) == _folded(name)]
+    if not found:
+        error = unknown("data set", name, [*list_datasets(), *also])
+        raise UserError(f"{error} `craft data list` names all; docs/extending.md shows a reader of one's own")
+    return name if name in found else found[0]
+
+
+def stock_names() -> list[str]:
+    """The data sets of configs/datasets, as ``--dataset-config-file`` spells them."""
+    return sorted(path.stem for path in (configs() / "datasets").glob("*.yaml"))
+
+
+def stock_yaml(name: str) -> Path | None:
+    """The file of configs/datasets that ``name`` stands for, in any case: its own name, or that of its reader where
+    this is a published set; None where there is none."""
+    wanted = _folded(name)
+    stem = next((stem for stem in stock_names() if _folded(stem) == wanted), None)
+    if stem is None:
+        stem = next((stem for stem in stock_names() if _folded(_reader_of(stem)) == wanted), None)
+    return _stock_file(stem) if wanted and stem else None
+
+
+def _stock_file(stem: str) -> Path:
+    return configs() / "datasets" / f"{stem}.yaml"
+
+
+def _reader_of(stem: str) -> str:
+    """DATASET.NAME of a file of configs/datasets; "" for that of a folder of one's own, which are several."""
+    name = (read_yaml(_stock_file(stem)).get("DATASET") or {}).get("NAME", "")
+    return "" if name == "ImageFolder" else name
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def load_dassl() -> None:

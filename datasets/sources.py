@@ -87,7 +87,9 @@ class DataFile:
     role        "required"; "split" (the published split: optional, a split is made without it); "annotations"
                 (read only where the published split is absent); "extra" (never read)
     images      number of images in and below a folder of the full set, where known
-    folders     number of folders directly inside a folder of the full set, where known; 0 where only images lie in it
+    folders     number of folders directly inside a folder of the full set, where known; 0 where only images lie in it,
+                else its images lie in these
+    nested      True where the images of a folder lie at any depth below it, neither directly in it nor in ``folders``
     size, md5, sha256   of a plain file, where published
     sources     alternatives, best first; an archive may bring several DataFiles (they share one Source)
     """
@@ -97,6 +99,7 @@ class DataFile:
     role: str = "required"
     images: int | None = None
     folders: int | None = None
+    nested: bool = False
     size: int | None = None
     md5: str = ""
     sha256: str = ""

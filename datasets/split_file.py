@@ -13,10 +13,12 @@ from pathlib import Path
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
 from craft.config.rules import is_text
-from craft.datasets import digests, listing, published
+from craft.datasets import caches, digests, listing, published
 from craft.datasets.annotations import whole_number
 from craft.datasets.prompt_dataset import PromptDataset, stream
 from craft.datasets.splits import Item, Split, seed_phrase, split_by_class, split_trainval
+
+MADE_HERE = "made here"
 
 
 class SplitFileDataset(PromptDataset):
@@ -34,6 +36,7 @@ class SplitFileDataset(PromptDataset):
     published_seed: int | None = None
     made: bool = False
     maker: str = ""  # who made the split, "" where nobody knows
+    made_earlier: Path | None = None  # the split file, where a run here made it
 
     @property
     def made_with(self) -> int:
@@ -54,6 +57,7 @@ class SplitFileDataset(PromptDataset):
         for path in self.split_paths():
             if path.is_file():
                 split, self.maker = read_split(path, self.image_dir)
+                self.made_earlier = path if self.maker.startswith(MADE_HERE) else None
                 found = self.standing(split, digests.of_parts(split))
                 print(f"{self.name}: reading the split {path} ({found.words or 'its maker is not known'})")
                 if self.maker and found.same is False and self.published_seed is not None:
@@ -74,6 +78,14 @@ class SplitFileDataset(PromptDataset):
         self.rng = stream(self.cfg.SEED)  # shots are then drawn as by every run that finds the split
         return split
 
+    def remedy(self) -> str:
+        if self.made_earlier is None:
+            return ""
+        return (
+            f"The split was made here, of the images that were there then; if more are there now, delete "
+            f"{self.made_earlier}, and the next run makes it anew. "
+        )
+
     def make_split(self) -> Split:
         """A split of the raw data, drawn from ``self.rng``."""
         raise NotImplementedError
@@ -93,6 +105,8 @@ class SplitFileDataset(PromptDataset):
                 "known agree with a split made this way"
             )
             print(f"{'Warning: ' if same is False else ''}{self.name}: the split that was made is {words}")
+        if not caches.keeps():
+            return split
         path = self.split_paths()[-1]
         try:
             first = publish_split(path, split, self.image_dir, self.made_with)
@@ -153,7 +167,7 @@ def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
         print(f"Warning: {len(shared)} image(s) of {path} are in train and in test, e.g. {min(shared)}")
     maker = content.get("made_by")
     if isinstance(maker, dict) and "seed" in maker:
-        who = f"made here by an earlier run with {seed_phrase(maker['seed'])}"
+        who = f"{MADE_HERE} by an earlier run with {seed_phrase(maker['seed'])}"
     else:
         who = ""  # published, or made by CoOp's reader: its digest knows more
     return Split(parts["train"], parts["val"], parts["test"], origin=path.name), who

@@ -213,7 +213,7 @@ def take_note(session, trainer) -> None:
     backbone = {"name": trainer.cfg.MODEL.BACKBONE.NAME, "fingerprint": fingerprint} if fingerprint else None
     if split:
         about["split"] = split
-    session.note(split, trainer.device, epochs, about.get("anchors"), backbone)
+    session.note(split, trainer.device, epochs, about.get("anchors"), backbone, about.get("texts"))
     trainer.epoch_hooks = (*trainer.epoch_hooks, session.epoch_done)
 
 

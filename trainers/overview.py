@@ -3,11 +3,15 @@ whole configuration goes to ``config.yaml`` in its output folder, from which the
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from yacs.config import CfgNode
 
-from craft.common.files import write_text
+from craft.common.errors import UserError
+from craft.common.files import digest_json, write_text
+from craft.datasets import PromptDataset, class_texts
 from craft.datasets.labels import domains_label
 from craft.trainers.structures import host_name, structure_of
 
@@ -64,3 +68,44 @@ def say_counts(dataset) -> None:
     if told:
         shots = f", shots {told['few_shot']['train']}" if told["few_shot"] else ""
         print(f"Digests: split {told['split']}, class names {told['classnames']}{shots} ({told['draw']})")
+
+
+def check_classes(dataset, name: str) -> None:
+    """UserError for a data set of one class, of which any model is right on all images."""
+    names = list(dataset.classnames)
+    if len(names) < 2:
+        raise UserError(
+            f"{name} has one class, {', '.join(map(repr, names))}: whatever is learned is right on all of its images. "
+            "A run takes two classes or more (DATASET.SUBSAMPLE_CLASSES base and new have half of them each)"
+        )
+
+
+def say_texts(
+    cfg: CfgNode, dataset, template: str, read: bool, tokenize: Callable[[Sequence[str]], list[list[int]]]
+) -> dict[str, Any]:
+    """Print which text each class gets, and names that say little; write all to ``<output>/class_texts.txt``.
+
+    read: whether the template is part of the run; else the words around a class's name are learned.
+    tokenize: the backbone's. Returns what the run's record keeps. UserError for classes whose names are the same
+    tokens, where they are not published so.
+    """
+    names = list(dataset.classnames)
+    texts = class_texts.filled(template if read else "{}.", names)
+    path = Path(cfg.OUTPUT_DIR) / class_texts.FILE
+    write_text(path, class_texts.listing(names, texts))
+    what = "Class texts, hand-written" if read else "Class names in prompts, amid learned words"
+    print(f"{what}: {class_texts.first(texts)}; all {len(texts)} are in {path}")
+    for places in class_texts.alike(map(tuple, tokenize(class_texts.filled("{}.", names)))):
+        which = f"classes {', '.join(map(str, places))} ({', '.join(repr(names[place]) for place in places)})"
+        if isinstance(dataset, PromptDataset) and not dataset.namesakes:
+            raise UserError(f"{cfg.DATASET.NAME}: {which} are the same tokens to {cfg.MODEL.BACKBONE.NAME}; rename one")
+        print(f"Note: {which} have the same text, as they are published: no prompt tells them apart")
+    if getattr(dataset, "expected", None) is None:  # published names are as they are
+        for line in class_texts.oddities(names):
+            print(f"Warning: {line}")
+    return {
+        "template": template if read else None,
+        "first": texts[: class_texts.MOST],
+        "file": class_texts.FILE,
+        "digest": digest_json(texts)[:16],
+    }

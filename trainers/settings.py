@@ -7,6 +7,7 @@ Later layers win: Dassl's defaults, this project's, the data set's yaml, the tra
 from __future__ import annotations
 
 import argparse
+from os.path import isfile
 from typing import Any
 
 from dassl.config import get_cfg_default
@@ -17,7 +18,7 @@ from yacs.config import CfgNode
 
 from craft import datasets, terms
 from craft.clip import PIXEL_MEAN, PIXEL_STD, pixel_statistics, resolution
-from craft.common.errors import UserError, unknown
+from craft.common.errors import UserError
 from craft.common.places import configs
 from craft.config import keys
 from craft.config.commandline import return_keys
@@ -86,7 +87,9 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
     cfg = get_cfg()
     structure = structure_of(check_trainer(options.trainer)) if options.trainer else None
     own = configs() / "trainers" / (structure.name if structure else "")
-    dataset_file = find(options.dataset_config_file or "digits", configs() / "datasets", "data set")
+    named = options.dataset_config_file or "digits"
+    stock = None if isfile(named) else datasets.stock_yaml(named)
+    dataset_file = stock or find(named, configs() / "datasets", "data set")
     merge(cfg, read_yaml(dataset_file), str(dataset_file))
     backbone = options.backbone
     if options.config_file:
@@ -112,8 +115,7 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
     merge_options(cfg, options.opts)
     check_trainer(cfg.TRAINER.NAME)
     datasets.enter_into_dassl()
-    if cfg.DATASET.NAME not in datasets.list_datasets():
-        raise unknown("data set", cfg.DATASET.NAME, datasets.list_datasets())
+    cfg.DATASET.NAME = datasets.reader_name(cfg.DATASET.NAME)
     keys.check(cfg, get_cfg(), names_of_dassl())
     if structure and (tuple(cfg.INPUT.PIXEL_MEAN), tuple(cfg.INPUT.PIXEL_STD)) == (PIXEL_MEAN, PIXEL_STD):
         # CLIP's stand in every published yaml: they mean the backbone's own.

@@ -211,9 +211,10 @@ class Session:
         epochs: int,
         anchors: str | None = None,
         backbone: dict[str, str] | None = None,
+        texts: dict[str, Any] | None = None,
     ) -> None:
         """Take note of what was built: `identity.split_record` of the data, the device, how many epochs there will be,
-        the cache key of the static anchors, and the backbone's name and fingerprint.
+        the cache key of the static anchors, the backbone's name and fingerprint, and which texts classes get.
 
         UserError where the run goes on with other images or class names than it began with.
         """
@@ -234,6 +235,7 @@ class Session:
             split=split,
             device=_device(device),
             anchors=anchors,
+            texts=texts,
             epochs=epochs if self.record["mode"] == "train" else 0,
         )
 

@@ -33,13 +33,15 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Found:
-    """An image as it was found: path below the folder, class key, and what else its place or row says of it."""
+    """An image as it was found: path below the folder, class key, and what else its place or row says of it; ``row``
+    is the file and line that lists it, empty where none does."""
 
     path: str
     key: str
     domain: str = ""
     group: str = ""
     part: str = ""
+    row: str = ""
 
 
 @register_reader
@@ -83,7 +85,8 @@ class ImageFolder(PromptDataset):
             # Nothing is written among somebody's images: a cache folder there would look like another class.
             self.caches.places = [cache_dir("image_folder", digest_json(str(place))[:16])]
         found = self.unified(from_csv(place, self.folder) if place.is_file() else from_folders(place))
-        names = class_names(sorted({one.key for one in found}), self.cfg.DATASET.CLASSNAMES, self.folder)
+        rows = {one.key: one.row for one in reversed(found)}  # of each class, the first
+        names = class_names(sorted(rows), self.cfg.DATASET.CLASSNAMES, self.folder, rows)
         self.domains = sorted({one.domain for one in found} - {""})
         groups = sorted({one.group for one in found} - {""}, key=_as_number)
         self.group_names = groups or None
@@ -147,7 +150,35 @@ def _as_number(text: str) -> tuple[int, int, str]:
 
 
 def from_folders(folder: Path) -> list[Found]:
-    """The images of a tree of class folders, of domains or splits of them; UserError where it is none of these."""
+    """The images of a tree of class folders, of domains or splits of them; UserError where it is none of these, which
+    names the folder further down that is one, where only one way leads there."""
+    try:
+        return _from_layout(folder)
+    except UserError as error:
+        deeper = next(filter(_is_layout, reversed(_only_way_down(folder))), None)
+        if deeper is None:
+            raise
+        raise UserError(f"{error}. The images lie further down: --root {deeper}") from error
+
+
+def _is_layout(folder: Path) -> bool:
+    try:
+        return bool(_from_layout(folder))
+    except UserError:
+        return False
+
+
+def _only_way_down(folder: Path) -> list[Path]:
+    """The folders below ``folder`` of which each is the only one in its parent, which holds no image."""
+    way: list[Path] = []
+    at = folder
+    while len(names := listing.subfolders(at)) == 1 and not any(map(listing.is_image, os.listdir(at))):
+        at = at / names[0]
+        way.append(at)
+    return way
+
+
+def _from_layout(folder: Path) -> list[Found]:
     inner = _wrapped(folder)
     if inner:
         print(f"Reading {folder / inner}, which is all that {folder} holds")
@@ -270,7 +301,8 @@ def from_csv(table: Path, root: Path) -> list[Found]:
         part = row.get("split", "").lower()
         if part and part not in PARTS:
             raise UserError(f"{where}: split is {row['split']!r}; it can be train, val or test")
-        found.append(Found(path, row["class"], row.get("domain", ""), row.get("group", ""), PARTS.get(part, "")))
+        domain, group = row.get("domain", ""), row.get("group", "")
+        found.append(Found(path, row["class"], domain, group, PARTS.get(part, ""), f"{table.name}, line {line}"))
     if not found:
         raise UserError(f"{table} lists no image")
     gone = listing.missing(root, lines)

@@ -1,5 +1,7 @@
 """ImageNet (ILSVRC 2012)."""
 
+from pathlib import Path
+
 from craft.common.errors import UserError
 from craft.datasets import listing
 from craft.datasets.readers.imagenet_family import CLASSNAMES, ImageNetFamily
@@ -8,6 +10,7 @@ from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.splits import Split
 
 ARCHIVE = Source(page="https://image-net.org/download.php")
+SORTING = "https://raw.githubusercontent.com/soumith/imagenetloader.torch/master/valprep.sh"  # moves each to its class
 
 
 @register_reader
@@ -31,11 +34,23 @@ class ImageNet(ImageNetFamily):
         CLASSNAMES,
     )
 
+    @classmethod
+    def instead(cls, folder: Path, file: DataFile) -> tuple[str, str] | None:
+        val = folder / "images/val"
+        if (
+            file.path != "images/val"
+            or not val.is_dir()
+            or listing.subfolders(val)
+            or not (flat := len(listing.image_names(val)))
+        ):
+            return None
+        return f"{flat} images side by side, not in class folders", f"in {val} run {SORTING}"
+
     def read(self) -> Split:
         self.read_names()
         val = self.folder / "images/val"
         if not listing.subfolders(val) and listing.image_names(val):
-            raise UserError(f"{self.name}: the images in {val} must lie in class folders; sort them with valprep.sh")
+            raise UserError(f"{self.name}: the images in {val} must lie in class folders; run {SORTING} in it")
         train = self.read_folders("images/train")
         labels = {item.path.split("/")[2]: item.label for item in train}
         self.require_folders("images/train", set(labels), set(self.names_by_wnid))

@@ -47,6 +47,7 @@ class ImageNetFamily(PromptDataset):
     imagenet_labels the label, 0..999, that each class has in the full ImageNet
     """
 
+    namesakes = True
     wnids: list[str]
     imagenet_labels: list[int]
 

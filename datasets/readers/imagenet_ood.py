@@ -38,6 +38,7 @@ class ImageNetOOD(PromptDataset):
     """
 
     domains = [SOURCE, *TARGETS]
+    namesakes = True
     wnids: list[str]
 
     @classmethod

@@ -35,7 +35,7 @@ class SUN397(SplitFileDataset):
     examples = ("abbey", "indoor chicken_coop", "youth_hostel")
     expected = Counts(classes=397, train=15880, val=3970, test=19850)
     files = (
-        DataFile("SUN397", "dir", images=108_754, sources=(IMAGES, MIRROR)),
+        DataFile("SUN397", "dir", images=108_754, nested=True, sources=(IMAGES, MIRROR)),
         DataFile("ClassName.txt", role="annotations", sources=(PARTITIONS,)),
         DataFile("Training_01.txt", role="annotations", sources=(PARTITIONS,)),
         DataFile("Testing_01.txt", role="annotations", sources=(PARTITIONS,)),

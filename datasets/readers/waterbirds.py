@@ -1,7 +1,10 @@
 """Waterbirds."""
 
+from pathlib import Path
+
+from craft.common.errors import UserError
 from craft.datasets.annotations import choice, inside, read_csv
-from craft.datasets.groups import GroupDataset
+from craft.datasets.groups import GroupDataset, listed
 from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.splits import Item, Split
@@ -48,6 +51,25 @@ class Waterbirds(GroupDataset):
         DataFile("metadata.csv", sources=(TARBALL, BUNDLE)),
         DataFile(".", "dir", images=11788, folders=200, sources=(TARBALL, BUNDLE)),
     )
+
+    @classmethod
+    def instead(cls, folder: Path, file: DataFile) -> tuple[str, str] | None:
+        """Metadata of another Waterbirds (other shares of birds on the other ground) have the same name."""
+        path = folder / file.path
+        if file.path != "metadata.csv" or not path.is_file():
+            return None
+        sizes = {part: [0] * len(cls.group_names) for part in cls.expected_groups}
+        try:
+            for _, row in read_csv(path, ("img_filename", "y", "split", "place")):
+                part = list(sizes)[PARTS[row["split"]]]
+                sizes[part][2 * BINARY[row["y"]] + BINARY[row["place"]]] += 1
+        except (UserError, KeyError):
+            return None  # the reader names it by line
+        wrong = [part for part, found in sizes.items() if tuple(found) != cls.expected_groups[part]]
+        if not wrong:
+            return None
+        have, want = (listed(numbers[wrong[0]]) for numbers in (sizes, cls.expected_groups))
+        return f"another split: {wrong[0]} has {have} images a group instead of {want}", file.origin
 
     def read(self) -> Split:
         path = self.folder / "metadata.csv"

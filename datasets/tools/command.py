@@ -11,7 +11,9 @@
     craft data fewshot EuroSAT --root DATA --shots 16 --seed 1 --to shots.json      the shots of such a run, as a file
 
 `check` ends with status 0 only if nothing is missing. Trailing ``KEY VALUE`` pairs set configuration keys, e.g.
-``DATASET.SOURCE_DOMAINS photo``. DATASETS.md says how each data set is prepared.
+``DATASET.SOURCE_DOMAINS photo``. Names are taken in any case, as readers or as files of configs/datasets are called.
+DATASETS.md says how each data set is prepared; docs/extending.md, how to write a reader of one's own, which
+``--import my_reader.py`` makes known here.
 """
 
 from __future__ import annotations
@@ -19,39 +21,39 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from craft import datasets
+from craft.common import imports
 from craft.common.arguments import Parser, whole
 from craft.common.errors import UserError, entry_point
-from craft.common.places import configs
 from craft.common.text_table import text_table
+from craft.config.layers import read_yaml
 from craft.datasets.prompt_dataset import PromptDataset
-from craft.datasets.registry import READERS, dataset_class, load_dassl
+from craft.datasets.registry import READERS, dataset_class, load_dassl, reader_name, stock_names, stock_yaml
 
 # Each command imports what it needs: `list`, `--help` and a misspelt name answer before torch could be loaded.
 
 
 def full_name(name: str) -> str:
-    """DATASET.NAME of ``name``, which may also be a yaml of configs/datasets: ``Caltech101`` of ``caltech101``.
+    """DATASET.NAME of ``name``, in any case, which may also be a yaml of configs/datasets: ``DescribableTextures`` of
+    ``dtd``.
 
     Raises UserError with the nearest names where there is no such data set.
     """
-    name = node_of(name).get("NAME", name)
-    dataset_class(name)
-    return name
+    node = node_of(name)
+    return reader_name(node["NAME"]) if "NAME" in node else reader_name(name, stock_names())
 
 
 def node_of(name: str) -> dict[str, Any]:
-    """The DATASET node of the yaml called ``name``; empty for a reader's name."""
-    yaml = {path.stem: path for path in (configs() / "datasets").glob("*.yaml")}
-    if name in READERS or name not in yaml:
+    """The DATASET node of the yaml called ``name``, in any case; empty for a reader's name."""
+    if name in datasets.list_datasets():
         return {}
-    from craft.config.layers import read_yaml
-
-    return read_yaml(yaml[name]).get("DATASET", {})
+    yaml = stock_yaml(name)
+    if yaml is None:
+        return {}
+    return read_yaml(yaml).get("DATASET", {})
 
 
 def with_yaml(name: str, options: list[str]) -> list[str]:
@@ -64,8 +66,8 @@ def declares_files(reader: type) -> TypeGuard[type[PromptDataset]]:
     return bool(getattr(reader, "files", ()))
 
 
-def config(name: str, root: str, options: list[str], allow_subset: bool):
-    """The configuration of a run with seed 1 on a data set, as far as reading it goes; ``KEY VALUE`` pairs over it."""
+def configuration(name: str, root: str, options: list[str], allow_subset: bool):
+    """The configuration of a run with seed 1, as far as reading the data goes."""
     datasets.enter_into_dassl()
     from dassl.config import get_cfg_default
 
@@ -84,15 +86,15 @@ def config(name: str, root: str, options: list[str], allow_subset: bool):
     return cfg
 
 
-def load(name: str, root: str, options: list[str], allow_subset: bool):
-    """The whole data set, read as a run with seed 1 would read it, without writing a cache or split into ``root``."""
-    cfg = config(name, root, options, allow_subset)
+def load(cfg):
+    """The whole data set, read as a run reads it, without writing a cache or split."""
     from dassl.data.datasets import build_dataset
 
+    from craft.datasets.caches import only_looking
+
     random.seed(cfg.SEED)
-    with tempfile.TemporaryDirectory(prefix="craft-datasets-") as scratch:
-        if not cfg.DATASET.CACHE_DIR:
-            cfg.DATASET.CACHE_DIR = scratch
+    name = cfg.DATASET.NAME
+    with only_looking():
         try:
             return build_dataset(cfg)
         except (OSError, AssertionError, ValueError, KeyError) as error:
@@ -142,13 +144,17 @@ def command_check(options: argparse.Namespace) -> int:
     opts = with_yaml(options.name, options.opts)
     findings, proposed = [], []
     for name, reader in readers.items():
-        found = check.check_files(name, reader, root, options.allow_subset) if declares_files(reader) else []
+        cfg = configuration(name, options.root, opts, options.allow_subset)
+        found = []
+        if declares_files(reader):
+            found = check.check_files(name, reader, root, cfg.DATASET.ALLOW_SUBSET, cfg.DATASET.CACHE_DIR)
+            found = check.look_around(name, reader, root, found, cfg.DATASET.CACHE_DIR, options.name != "all")
         # With a file missing the reader could only repeat what the table says already.
-        if all(finding.good or finding.state != check.MISSING for finding in found):
-            reading, dataset = check.check_reading(
-                name, lambda name=name: load(name, options.root, opts, options.allow_subset)
-            )
+        if not any(finding.detail or finding.state == check.MISSING for finding in found if not finding.good):
+            reading, dataset = check.check_reading(name, lambda cfg=cfg: load(cfg))
             found = (check.excused(found) if dataset is not None else found) + reading
+            if dataset is not None:
+                found += check.check_classes(name, dataset, datasets.template_for(cfg, dataset))
             if options.images and dataset is not None:
                 found += check.check_images(name, dataset, root)
         if not all(finding.good for finding in found) and declares_files(reader):
@@ -205,26 +211,31 @@ def command_adopt(options: argparse.Namespace) -> int:
         )
     from craft.datasets.tools import adopt_report
 
-    return adopt_report.run(name, reader, options, lambda root, subset: config(name, root, [], subset))
+    return adopt_report.run(name, reader, options, lambda root, subset: configuration(name, root, [], subset))
 
 
 def command_show(options: argparse.Namespace) -> int:
     name = full_name(options.name)
+    from craft.datasets import class_texts
     from craft.datasets.tools.check import digests_of
     from craft.datasets.tools.show import contact_sheet
     from craft.datasets.tools.sizes import parts_of, sizes
 
-    dataset = load(name, options.root, with_yaml(options.name, options.opts), allow_subset=True)
+    cfg = configuration(name, options.root, with_yaml(options.name, options.opts), allow_subset=True)
+    dataset = load(cfg)
     parts = parts_of(dataset)
     for kind, rows in sizes(dataset).items():
         print(text_table([kind, *parts], rows), end="\n\n")
     for what, said in digests_of(dataset):
         print(f"digest of {what}: {said}")
+    names = [dataset.lab2cname[label] for label in sorted(dataset.lab2cname)]
+    template = datasets.template_for(cfg, dataset)
+    print(text_table(["label", "text"], list(enumerate(class_texts.filled(template, names)))), end="\n\n")
+    if getattr(dataset, "expected", None) is None:
+        for line in class_texts.oddities(names):
+            print(f"Warning: {line}")
     out = Path(options.out or f"{name}.png").expanduser()
-    title = name
-    if hasattr(dataset, "cfg"):  # Dassl's own data sets have neither config nor template
-        title += f", “{datasets.template_for(dataset.cfg, dataset)}”"
-    contact_sheet(dataset, title, out, options.per_class, options.classes)
+    contact_sheet(dataset, f"{name}, “{template}”", out, options.per_class, options.classes)
     print(f"contact sheet: {out}")
     return 0
 
@@ -236,7 +247,10 @@ def command_fewshot(options: argparse.Namespace) -> int:
     asked = [] if options.shots is None else ["DATASET.NUM_SHOTS", str(options.shots)]
     pairs = [*with_yaml(options.name, options.opts), "SEED", str(options.seed), *asked]
     write_shots(
-        name, lambda more: config(name, options.root, pairs + more, allow_subset=True), options.to, options.prefix
+        name,
+        lambda more: configuration(name, options.root, pairs + more, allow_subset=True),
+        options.to,
+        options.prefix,
     )
     return 0
 
@@ -254,6 +268,7 @@ def parser() -> argparse.ArgumentParser:
     def command(name: str, run, text: str, epilog: str = "") -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text, description=text, epilog=epilog)
         one.set_defaults(run=run)
+        imports.add_option(one)  # for --help; `main` has taken them before
         return one
 
     keys = "Trailing KEY VALUE pairs set configuration keys, e.g. DATASET.SOURCE_DOMAINS photo"
@@ -314,9 +329,10 @@ def _elsewhere(options: argparse.Namespace) -> int:
 
 @entry_point
 def main(arguments: list[str] | None = None) -> int:
+    _, words = imports.take(sys.argv[1:] if arguments is None else arguments)  # readers of one's own
     interface = parser()
     # Not argparse.REMAINDER: after a positional name it would swallow the options as well.
-    options, trailing = interface.parse_known_args(arguments)
+    options, trailing = interface.parse_known_args(words)
     options.opts = trailing
     stray = [text for text in options.opts if text.startswith("--")]
     if stray or (options.opts and options.run not in (command_check, command_show, command_fewshot)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 import shlex
@@ -12,7 +13,7 @@ from craft.common.errors import UserError, unknown
 from craft.common.places import command, configs
 from craft.config.keys import rule_of
 from craft.config.layers import find, read_yaml
-from craft.datasets import list_datasets
+from craft.datasets import list_datasets, stock_yaml
 from craft.datasets.labels import as_folder
 from craft.datasets.targets import target_domains
 from craft.lab.sweeps.catalogue import EMBEDDED
@@ -83,6 +84,7 @@ def plan(protocol: Protocol, sweep: Sweep) -> list[Run]:
     UserError for what could not run: names of phases, trainers, data sets and configurations that do not exist, and
     two data sets that their folders could not tell apart.
     """
+    sweep = dataclasses.replace(sweep, datasets=tuple(map(_spelt, sweep.datasets)), source=_spelt(sweep.source))
     phases, trainers, datasets = _phases(protocol, sweep), _trainers(protocol, sweep), targets(protocol, sweep)
     sources = (sweep.source or protocol.source,) if any(phase.source for phase in phases) else ()
     _check_labels((*sources, *datasets))
@@ -201,6 +203,13 @@ def _variant(structure: Structure, suffix: str) -> str:
     if name not in trainer_names():
         raise unknown("trainer", name, trainer_names())
     return name
+
+
+def _spelt(dataset: str) -> str:
+    """A data set as configs/datasets spells it, whose name runs and tables go by; a file of one's own as it is."""
+    name, mark, target = dataset.partition(":")
+    stock = None if not name or Path(name).is_file() else stock_yaml(name)
+    return f"{stock.stem if stock else name}{mark}{target}"
 
 
 def _check_dataset(name: str) -> None:

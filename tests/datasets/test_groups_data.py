@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from craft import datasets
 from craft.common.errors import UserError
 from tests.fixtures_data.make_datasets import BIRD_GROUPS, FACE_GROUPS
 from tests.fixtures_data.trees import load, make_tree
@@ -133,7 +134,6 @@ def test_shots_per_group_need_groups():
         (r"^(7,[^,]*,\d),\d", r"\1,3", r"line 8: split is '3'; it can be 0, 1, 2"),
         (r"^7,[^,]*", "7,../../secret.jpg", r"line 8: the path '../../secret.jpg' holds '..'"),
         (r"^7,[^,]*", "7,/etc/passwd", r"line 8: the path '/etc/passwd' lies outside of"),
-        (r"^7,[^,]*", "7,gone.jpg", r"1 of 211 images listed in metadata\.csv are not in .*gone\.jpg"),
         (r"^(7,.*)$", r"\1,more", r"line 8: 7 fields where the header has 6 columns"),
     ],
 )
@@ -142,6 +142,17 @@ def test_a_damaged_table_is_named_with_its_line(tree, pattern, replacement, comp
     edit(root / "waterbirds_v1.0" / "metadata.csv", pattern, replacement)
     with pytest.raises(UserError, match=complaint):
         load(root, "Waterbirds")
+
+
+def test_an_image_that_is_not_there_is_named_and_a_subset_goes_on_without_it(tree, capsys, monkeypatch):
+    root = tree("waterbirds_v1.0")
+    edit(root / "waterbirds_v1.0" / "metadata.csv", r"^7,[^,]*", "7,gone.jpg")
+    data = load(root, "Waterbirds")
+    assert len(data.train_x) + len(data.val) + len(data.test) == 210
+    assert "going on without 1 of 211 images" in capsys.readouterr().out
+    monkeypatch.setattr(datasets.READERS["Waterbirds"], "expected_groups", {})
+    with pytest.raises(UserError, match=r"1 of 211 images listed in metadata\.csv are not in .*gone\.jpg"):
+        load(root, "Waterbirds", ALLOW_SUBSET=False)
 
 
 @pytest.mark.parametrize(

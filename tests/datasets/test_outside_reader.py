@@ -2,6 +2,9 @@
 on Dassl's API alone, declared above its test as it would be there. Both train through the launcher."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,10 @@ from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 from PIL import Image
 
 from craft.trainers import launch
+from tests.conftest import PROJECT
 from tests.examples import my_reader  # noqa: F401  (declares Colours)
 
-COLOURS = {"blue": (30, 60, 200), "red": (200, 40, 30)}
+COLOURS = {"blue": (30, 60, 200), "green": (30, 180, 40), "red": (200, 40, 30)}
 QUICK = ["DATASET.NUM_SHOTS", "2", "OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKERS", "0"]
 
 
@@ -41,7 +45,7 @@ def test_a_reader_of_ones_own_trains(root, tmp_path):
     config = tmp_path / "colours.yaml"
     config.write_text("DATASET:\n  NAME: Colours\n")
     metrics, log = train(root, tmp_path / "out", "--dataset-config-file", str(config))
-    assert "# train_x  4" in log and "# test     8" in log
+    assert "# train_x  6" in log and "# test     12" in log
     assert "Few-shot images: 2 shots a class, seed 1" in log
     assert (root / "colours" / "split_fewshot" / "shot_2-seed_1.json").is_file()
     assert 0 <= metrics["results"]["test"]["accuracy"] <= 100
@@ -49,7 +53,22 @@ def test_a_reader_of_ones_own_trains(root, tmp_path):
 
 def test_its_classes_can_be_halved(root, tmp_path):
     _, log = train(root, tmp_path / "out", "DATASET.NAME", "Colours", "DATASET.SUBSAMPLE_CLASSES", "base")
-    assert "Taking the 1 base classes of 2" in log and "# test     4" in log
+    assert "Taking the 2 base classes of 3" in log and "# test     8" in log
+
+
+def test_the_data_commands_know_it_once_it_is_imported(root):
+    def data(*words):
+        command = [sys.executable, "-m", "craft", "data", *words]
+        return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+
+    words = ("check", "colours", "--root", str(root))
+    done = data(*words, "--import", "tests/examples/my_reader.py")
+    assert done.returncode == 0 and "3 classes, 18 train" in done.stdout, done.stdout + done.stderr
+    assert "'a picture that is blue.'" in done.stdout
+    unknown = data(*words)
+    assert unknown.returncode == 1 and "docs/extending.md" in unknown.stderr
+    assert "docs/extending.md" in data("--help").stdout and "--import" in data("check", "--help").stdout
+    assert "## A data set" in (PROJECT / "docs/extending.md").read_text()
 
 
 # -- on Dassl's API, as it would be written for any project on Dassl ---------------------------------------------------
@@ -77,5 +96,5 @@ class PlainColours(DatasetBase):
 
 def test_a_data_set_of_dassls_trains(root, tmp_path):
     metrics, log = train(root, tmp_path / "out", "DATASET.NAME", "PlainColours")
-    assert "# train_x  4" in log and "# test     8" in log
+    assert "# train_x  6" in log and "# test     12" in log
     assert 0 <= metrics["results"]["test"]["accuracy"] <= 100

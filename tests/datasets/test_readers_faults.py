@@ -1,6 +1,7 @@
 """What is wrong with the files is said by name: the file, the line, the class, and where to get what is missing."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -59,11 +60,52 @@ def test_annotations_are_not_needed_beside_a_split(tree):
     assert load(root, "OxfordPets").num_classes == 10
 
 
-def test_missing_image_is_named(tree):
+def test_missing_image_is_named(tree, monkeypatch):
+    monkeypatch.setattr(READERS["EuroSAT"], "expected", None)
     root, folder = tree("EuroSAT")
     (folder / "2750" / "River" / "River_7.jpg").unlink()
-    message = error_of(root, "EuroSAT")
+    message = error_of(root, "EuroSAT", ALLOW_SUBSET=False)
     assert "2750/River/River_7.jpg" in message and "1 of " in message and "EuroSAT.zip" in message
+    assert "craft data check EuroSAT" in message
+
+
+def test_a_subset_of_the_images_of_a_split_is_accepted(tree, capsys):
+    """Of one class some, of another all; the labels are those of what is left, and the split file stays as it is."""
+    root, folder = tree("EuroSAT")
+    whole, split = load(root, "EuroSAT"), (folder / "split_zhou_EuroSAT.json").read_text()
+    (folder / "2750" / "River" / "River_7.jpg").unlink()
+    shutil.rmtree(folder / "2750" / "Forest")
+    assert whole.classnames[1] == "Forest"
+    data = load(root, "EuroSAT", shots=2)
+    assert data.classnames == [name for name in whole.classnames if name != "Forest"]
+    assert sorted({item.label for item in data.test}) == list(range(9))
+    assert all(data.lab2cname[item.label] == item.classname for item in (*data.train_x, *data.val, *data.test))
+    said = capsys.readouterr().out
+    assert re.search(r"going on without \d+ of 541 images", said) and "without 1 of 10 classes" in said
+    assert (folder / "split_zhou_EuroSAT.json").read_text() == split
+
+
+def test_a_split_made_with_images_missing_is_kept_whole(tree, capsys):
+    """It is made of the lists, which name all images: later runs, with the images back, read the same split."""
+    root, folder = tree("OxfordPets")
+    (folder / "split_zhou_OxfordPets.json").unlink()
+    lost = next((folder / "images").glob("Abyssinian_*.jpg"))
+    content = lost.read_bytes()
+    lost.unlink()
+    part = load(root, "OxfordPets")
+    lost.write_bytes(content)
+    whole = load(root, "OxfordPets")
+    counts = [len(d.train_x) + len(d.val) + len(d.test) for d in (part, whole)]
+    assert counts[0] == counts[1] - 1 and "made here by an earlier run" in capsys.readouterr().out
+
+
+def test_a_split_of_a_subset_is_named_where_the_images_are_back(tree):
+    """As when a first try was on some of the images: the file to delete is said."""
+    root, folder = tree("EuroSAT")
+    split = folder / "split_zhou_EuroSAT.json"
+    split.unlink()
+    load(root, "EuroSAT")
+    assert f"delete {split}" in error_of(root, "EuroSAT", ALLOW_SUBSET=False)
 
 
 def test_counts_of_the_published_set_are_asserted(tree, capsys):
@@ -282,8 +324,11 @@ def in_memory(tmp_path, monkeypatch):
     return read
 
 
-def test_namesakes_stay_two_classes(in_memory):
+def test_namesakes_stay_two_classes_where_they_are_published(in_memory, monkeypatch):
     both = [(0, "missile", None), (1, "missile", None)]
+    with pytest.raises(UserError, match="labels 0 and 1 have the same name"):
+        in_memory(both, both)
+    monkeypatch.setattr(PromptDataset, "namesakes", True)
     data = in_memory(both, both)
     assert data.classnames == ["missile", "missile"] and data.num_classes == 2
 

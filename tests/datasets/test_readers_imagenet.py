@@ -92,6 +92,37 @@ def test_val_without_class_folders(root):
         load(root, "ImageNet")
 
 
+def test_v2_takes_a_subset_where_it_is_allowed(miniature, tmp_path):
+    folder = tmp_path / "imagenetv2" / "imagenetv2-matched-frequency-format-val"
+    folder.mkdir(parents=True)
+    source = miniature / "imagenetv2"
+    shutil.copy(source / "classnames.txt", tmp_path / "imagenetv2")
+    for number in (7, 345, 12):
+        (folder / str(number)).symlink_to(source / folder.name / str(number))
+    data, whole = load(tmp_path, "ImageNetV2"), load(miniature, "ImageNetV2")
+    assert data.imagenet_labels == [7, 12, 345] and data.wnids == [whole.wnids[row] for row in (7, 12, 345)]
+    assert data.classnames == [whole.classnames[row] for row in (7, 12, 345)]
+    assert {item.label for item in data.test} == {0, 1, 2}
+
+
+def test_v2_is_read_by_wordnet_ids_too(miniature, tmp_path):
+    """As mirrors sort it: the labels are the same."""
+    folder = tmp_path / "imagenetv2" / "imagenetv2-matched-frequency-format-val"
+    folder.mkdir(parents=True)
+    source = miniature / "imagenetv2"
+    shutil.copy(source / "classnames.txt", tmp_path / "imagenetv2")
+    wnids = [line.split()[0] for line in (source / "classnames.txt").read_text().splitlines()]
+    for row, wnid in enumerate(wnids):
+        (folder / wnid).symlink_to(source / folder.name / str(row))
+    one, other = load(tmp_path, "ImageNetV2"), load(miniature, "ImageNetV2")
+    assert (one.wnids, one.imagenet_labels) == (other.wnids, other.imagenet_labels)
+    images = [sorted((os.path.basename(i.impath), i.label, i.classname) for i in d.test) for d in (one, other)]
+    assert images[0] == images[1]
+    (folder / "3").symlink_to(source / folder.name / "3")
+    with pytest.raises(UserError, match="are one class"):
+        load(tmp_path, "ImageNetV2")
+
+
 def test_v2_needs_every_label(miniature, tmp_path):
     folder = tmp_path / "imagenetv2" / "imagenetv2-matched-frequency-format-val"
     folder.mkdir(parents=True)
@@ -101,7 +132,7 @@ def test_v2_needs_every_label(miniature, tmp_path):
         if number != 345:
             (folder / str(number)).symlink_to(source / folder.name / str(number))
     with pytest.raises(UserError, match="345"):
-        load(tmp_path, "ImageNetV2")
+        load(tmp_path, "ImageNetV2", ALLOW_SUBSET=False)
     (folder / "tench").symlink_to(source / folder.name / "0")
     with pytest.raises(UserError, match="tench is not a label"):
         load(tmp_path, "ImageNetV2")

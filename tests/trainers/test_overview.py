@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from craft.config.commandline import parser
 from craft.lab.results import logs
 from craft.trainers.settings import setup_cfg
@@ -50,3 +52,29 @@ def test_a_default_folder_is_that_of_the_domains():
     assert len(folders) == 5
     assert "output/DigitsShift-handwritten/CoOp/seed1" in folders
     assert "output/DigitsShift-from_rendered-to_handwritten/CoOp/seed1" in folders
+
+
+@pytest.mark.parametrize(
+    ("spelt", "name"),
+    [
+        ("caltech101", "Caltech101"), ("Caltech101", "Caltech101"), ("OXFORD_PETS", "OxfordPets"),
+        ("OxfordPets", "OxfordPets"), ("DescribableTextures", "DescribableTextures"), ("DTD", "DescribableTextures"),
+        ("imagenet-a", "ImageNetA"), ("PACS", "ImageFolder"),
+    ],
+)  # fmt: skip
+def test_a_data_set_is_found_in_any_case_and_by_its_readers_name(spelt, name):
+    def configured(*words):
+        return setup_cfg(parser("").parse_args(["--trainer", "CoOp", *words])).DATASET
+
+    assert name == configured("--dataset-config-file", spelt).NAME
+    assert configured("--dataset-config-file", "PACS").PATH == "PACS"
+    if spelt != "PACS" and name.lower() == spelt.lower():
+        assert name == configured("DATASET.NAME", spelt.upper()).NAME
+
+
+def test_a_data_set_that_is_not_known_is_answered_with_the_nearest(capsys, tmp_path):
+    assert run(tmp_path / "out", "CoOp", "--dataset-config-file", "caltec101") == 1
+    assert "did you mean: caltech101" in capsys.readouterr().err
+    assert run(tmp_path / "out", "CoOp", overrides=("DATASET.NAME", "Caltec101")) == 1
+    said = capsys.readouterr().err
+    assert "did you mean: Caltech101" in said and "docs/extending.md" in said

@@ -26,6 +26,7 @@ from craft.datasets import ReadableImages, template_for
 from craft.datasets.images import images_of
 from craft.datasets.loading import keep_decoded, steady, stop_workers, within_cores
 from craft.runs import checkpoints, states
+from craft.trainers import overview
 from craft.trainers.engine.ending import Ending, ends_by_sigterm
 from craft.trainers.engine.epoch import Epoch
 from craft.trainers.engine.evaluation import Evaluation
@@ -72,6 +73,7 @@ class PromptTrainer(TrainerX):
     def build_data_loader(self) -> None:
         dm = DataManager(within_cores(self.cfg), dataset_wrapper=ReadableImages)
         self.dm = dm
+        overview.check_classes(dm.dataset, self.cfg.DATASET.NAME)
         self.train_loader_x = steady(dm.train_loader_x)
         self.train_loader_u = dm.train_loader_u and steady(dm.train_loader_u)
         self.val_loader, self.test_loader = dm.val_loader, dm.test_loader
@@ -108,7 +110,10 @@ class PromptTrainer(TrainerX):
         count = sum(p.numel() for p in self.model.parameters())
         print(f"{type(self).__name__}: {count:,} learnable parameters, {len(classnames)} classes")
         self.log.about["parameters"] = count
-        if cfg.DATASET.TEMPLATE and not self.reads_template():
+        read = self.reads_template()
+        texts = overview.say_texts(cfg, self.dm.dataset, template, read, self.backbone.tokenize)
+        self.log.about["texts"] = texts
+        if cfg.DATASET.TEMPLATE and not read:
             print(f"DATASET.TEMPLATE is not read by {type(self).__name__}: the words around a class name are learned")
         optimised = self.structure.trainable
         if optimised and not count:

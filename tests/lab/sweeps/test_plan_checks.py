@@ -98,3 +98,13 @@ def test_names_of_other_repositories_scripts():
     ):
         assert f" is {here} here" in called_here(name, known), name
     assert called_here("nosuch", known) == ""
+
+
+def test_data_sets_are_taken_in_any_case_and_keep_one_folder():
+    def folders(*names):
+        return [run.folder for run in plan(PROTOCOLS["few_shot"], Sweep(trainers=("CoOp",), datasets=names))]
+
+    assert folders("Caltech101", "OXFORD_PETS", "DescribableTextures") == folders("caltech101", "oxford_pets", "dtd")
+    assert folders("PACS:photo") == folders("pacs:photo")
+    with pytest.raises(UserError, match="did you mean: caltech101"):
+        folders("Caltec101")
