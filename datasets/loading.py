@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from yacs.config import CfgNode
 
+from craft.common.switches import without
 from craft.datasets.images import available_cores, images_of
 
 
@@ -63,7 +64,7 @@ def steady(loader: DataLoader) -> DataLoader:
         collate_fn=loader.collate_fn,
         pin_memory=loader.pin_memory,
         drop_last=loader.drop_last,
-        persistent_workers=loader.num_workers > 0,
+        persistent_workers=loader.num_workers > 0 and not without("persistent_workers"),
         generator=torch.Generator(),  # for the seeds of workers, which nothing is drawn from
     )
 

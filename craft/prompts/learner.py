@@ -17,6 +17,7 @@ from yacs.config import CfgNode
 
 from craft.clip import Backbone, TextPrompts, VisionPrompts
 from craft.common.errors import UserError
+from craft.common.switches import without
 from craft.prompts.context import fill, frozen_text_features
 
 TEXTS_AT_ONCE = 4096  # in evaluation, where texts depend on the image
@@ -155,7 +156,7 @@ class PromptLearner(nn.Module):
             text = F.normalize(frozen_text_features(self.backbone, self.hand_written_texts()), dim=-1)
         else:
             text = self._encode_text(prompts)
-        if prompts is None or not (self.training or torch.is_grad_enabled()):
+        if not without("kept_texts") and (prompts is None or not (self.training or torch.is_grad_enabled())):
             self._eval_text = text
         return text
 

@@ -24,6 +24,7 @@ from typing import Any
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
 from craft.common.memory import peak
+from craft.common.switches import switched_off
 from craft.runs import identity
 from craft.runs.matching import differences, listed, parts_that_count
 
@@ -338,6 +339,9 @@ def session(
     the folder holds a run with other settings.
     """
     folder = Path(config["OUTPUT_DIR"])
+    without = switched_off()
+    if without:
+        print(f"Switched off: {', '.join(without)}")
     with _lock(folder):
         todo = what_to_do(folder, config, defaults, mode, model, force, absent, data)
         previous = read(folder) or {}
@@ -361,6 +365,7 @@ def session(
                 "model": model,
             },
             "versions": identity.versions() | (versions or {}),
+            "without": without,
             "timing": {"started": _now(), "finished": None, "seconds": 0.0, "sessions": []},
             "config": config,
         }

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from craft.clip import load_backbone
 from craft.clip.products import onednn_is_faster
 from craft.common.errors import UserError
+from craft.common.switches import without
 from craft.datasets import ReadableImages, template_for
 from craft.datasets.images import images_of
 from craft.datasets.loading import keep_decoded, steady, stop_workers, within_cores
@@ -182,7 +183,8 @@ class PromptTrainer(TrainerX):
         self.start_epoch = 0
         if self.cfg.RESUME:
             self.start_epoch = checkpoints.restore(self, self.cfg.RESUME)
-        if self.max_epoch - self.start_epoch > 1:  # images that are read once need not be kept
+        # Images that are read once need not be kept.
+        if self.max_epoch - self.start_epoch > 1 and not without("decoded_images"):
             self._keep_images()
         self.init_writer(f"{self.output_dir}/tensorboard")
         self.time_start = time.time()
