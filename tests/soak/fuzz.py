@@ -24,9 +24,9 @@ SECONDS = 20  # an input that takes longer hangs
 TOKENS = [
     b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\r\n", b"\r", b'"', b"'", b"{}", b"[]", b"[" * 2000,
     b"{" * 60, b"null", b"true", b"NaN", b"Infinity", b"-1", b"1e999", b"9" * 400, b"18446744073709551616", b"0.5",
-    b"\\ud800", b"../", b"/etc/passwd", b"\\", b"C:\\", b"&a ", b"*a", b"!!python/object:os.system", b"_BASE_: ", b"? ", b"<<: ",
-    b"%", b"\xe2\x80\xae", b"e\xcc\x81", b" ", b"\t", b",", b";", b":", b"\n\n", b"~", b"2026-13-45", b"0o9", b"1:90",
-    b".inf",
+    b"\\ud800", b"../", b"/etc/passwd", b"\\", b"C:\\", b"&a ", b"*a", b"!!python/object:os.system", b"_BASE_: ", b"? ",
+    b"<<: ", b"%", b"\xe2\x80\xae", b"e\xcc\x81", b" ", b"\t", b",", b";", b":", b"\n\n", b"~", b"2026-13-45", b"0o9",
+    b"1:90", b".inf",
 ]  # fmt: skip
 
 

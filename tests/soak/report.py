@@ -45,7 +45,7 @@ def rows(record: dict[str, Any]) -> list[list[str]]:
             total.update({"trials": sum(counts.values()), "wrong": wrong, **dict(zip(COLUMNS, fine))})
             out.append([name, kind, f"{sum(counts.values()):,}", *(f"{n:,}" if n else "" for n in fine), f"{wrong:,}"])
     fine = [f"{total[column]:,}" for column in COLUMNS]
-    return [*out, ["all", "", f"{total['trials']:,}", *fine, f"{total['wrong']:,}"]]
+    return [*out, ["**all**", "", f"{total['trials']:,}", *fine, f"{total['wrong']:,}"]]
 
 
 def as_text(record: dict[str, Any]) -> str:
