@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import os
 import resource
@@ -62,9 +63,12 @@ class Ended:
 
 
 def warm() -> None:
-    """Import all that commands import."""
+    """Import all that commands import, and find out once what each of them would."""
     for module in PRELOADED:
         importlib.import_module(module)
+    importlib.import_module("craft.runs.identity").versions()
+    gc.collect()
+    gc.freeze()  # or every collection in a fork would copy all of this
 
 
 class Child:
@@ -85,8 +89,9 @@ class Child:
         if self.pid == 0:
             status = 70
             try:
-                os.dup2(end, 1)
-                os.dup2(end, 2)
+                for number, name in ((1, "stdout"), (2, "stderr")):
+                    os.dup2(end, number)
+                    setattr(sys, name, os.fdopen(number, "w", buffering=1, encoding="utf-8", closefd=False))
                 os.environ.update(environment or {})
                 status = _run(work, before)
             finally:

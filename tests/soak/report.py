@@ -45,7 +45,7 @@ def rows(record: dict[str, Any]) -> list[list[str]]:
             total.update({"trials": sum(counts.values()), "wrong": wrong, **dict(zip(COLUMNS, fine))})
             out.append([name, kind, f"{sum(counts.values()):,}", *(f"{n:,}" if n else "" for n in fine), f"{wrong:,}"])
     fine = [f"{total[column]:,}" for column in COLUMNS]
-    return [*out, ["**all**", "", f"{total['trials']:,}", *fine, f"{total['wrong']:,}"]]
+    return [*out, ["all", "", f"{total['trials']:,}", *fine, f"{total['wrong']:,}"]]
 
 
 def as_text(record: dict[str, Any]) -> str:
@@ -69,7 +69,7 @@ def as_markdown(record: dict[str, Any]) -> str:
         "",
         "| part | kind | trials | same numbers | refused | read | refused or read, as was to be | wrong |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-        *(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows(record)),
+        *(f"| {' | '.join(row)} |" for row in rows(record)),
     ]
     return "\n".join(lines)
 

@@ -113,7 +113,7 @@ def test_status_counts_and_table(monkeypatch, tmp_path, capsys):
     assert record["parts"]["kills"]["kinds"] == {"kind": {"same": 5, "refused": 1}}
     page = report.fill(f"a\n{report.BEGIN}\nold\n{report.END}\nb\n", record)
     assert "old" not in page and page.startswith("a\n") and page.endswith("b\n")
-    assert "| **all** | | 8 | 5 | 1 | 1 | 0 | 1 |" in page
+    assert "| all |  | 8 | 5 | 1 | 1 | 0 | 1 |" in page
     assert report.fill(page, record) == page
 
 
