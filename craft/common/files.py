@@ -14,6 +14,8 @@ from typing import Any
 
 from craft.common.errors import UserError
 
+SEAL = "sha256"  # key of a JSON file's digest of itself
+
 
 @contextlib.contextmanager
 def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
@@ -97,6 +99,28 @@ def read_json(path: str | os.PathLike) -> Any:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); delete it or restore it") from error
+
+
+def write_sealed(target: str | os.PathLike, value: dict[str, Any]) -> None:
+    """Write ``value`` as JSON, atomically, with a digest of itself, which `read_sealed` checks."""
+    plain = {key: part for key, part in json.loads(json.dumps(value)).items() if key != SEAL}
+    write_json(target, {**plain, SEAL: digest_json(plain)})
+
+
+def read_sealed(path: str | os.PathLike) -> Any:
+    """The JSON value in ``path``, without its digest; UserError as `read_json`, and where the digest is of another.
+
+    A file without one (from before there were any, or written by hand) is believed.
+    """
+    content = read_json(path)
+    if isinstance(content, dict) and SEAL in content:
+        seal = content.pop(SEAL)
+        if seal != digest_json(content):
+            raise UserError(
+                f"{path} is damaged: it is not what was written (another {SEAL}); restore or delete it, or if you "
+                f"changed it yourself, take {SEAL} out of it"
+            )
+    return content
 
 
 def digest_file(path: str | os.PathLike) -> str:

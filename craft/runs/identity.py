@@ -18,7 +18,7 @@ from typing import Any
 
 import craft
 from craft.common import places
-from craft.common.files import digest_file, digest_json, read_json
+from craft.common.files import digest_file, digest_json, read_sealed
 from craft.config.keys import rule_of
 
 #: what a number can depend on; yaml files are part of the resolved configuration
@@ -243,7 +243,7 @@ def model_record(model_dir: str, epoch: int | None) -> dict[str, Any] | None:
 
 def _trained(record: Path) -> dict[str, Any] | None:
     """What a training run's record says of it; None where it has none."""
-    found = read_json(record) if record.is_file() else {}
+    found = read_sealed(record) if record.is_file() else {}
     if not isinstance(found, dict) or "config" not in found:
         return None
     config = found["config"]

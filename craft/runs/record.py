@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from craft.common.errors import UserError
-from craft.common.files import read_json, write_json
+from craft.common.files import read_sealed, write_sealed
 from craft.common.memory import peak
 from craft.common.switches import switched_off
 from craft.runs import identity
@@ -59,7 +59,7 @@ def read(folder: str | os.PathLike) -> dict[str, Any] | None:
     path = Path(folder) / RECORD
     if not path.is_file():
         return None
-    found = read_json(path)
+    found = read_sealed(path)
     if not isinstance(found, dict) or "state" not in found:
         raise UserError(f"{path} is not a run's record; delete it to start the run anew")
     return found
@@ -87,7 +87,7 @@ def log_of(folder: str | os.PathLike) -> Path | None:
 
 def mark_failed(folder: str | os.PathLike, error: str, command: list[str]) -> None:
     """Record a run that ended before it could say so itself (it did not get as far as its first line)."""
-    write_json(Path(folder) / RECORD, {"state": "failed", "error": error, "command": shlex.join(command)})
+    write_sealed(Path(folder) / RECORD, {"state": "failed", "error": error, "command": shlex.join(command)})
 
 
 # -- one process a folder ---------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class Session:
         self.record.update(values)
         self.record["timing"]["seconds"] = round(self.before + time.monotonic() - self.clock, 2)
         self.record["peak_memory_mb"] = _peak_memory()
-        write_json(self.folder / RECORD, self.record)
+        write_sealed(self.folder / RECORD, self.record)
 
     def note(
         self,

@@ -164,7 +164,8 @@ def _kinds(folder: Path) -> list[Kind]:
         Kind("cache of image features", home, "cache/images/*", again, results("again")),
         Kind("cache of anchors", home, "cache/anchors/*", again, results("again")),
         Kind("few-shot draw", home, "draws/*/split_fewshot/*.json", again, results("again")),
-        Kind("generated images", home, "cache/digits/*/manifest.json", again, results("again")),
+        Kind("manifest of generated images", home, "cache/digits/*/manifest.json", again, results("again")),
+        Kind("generated images", home, "cache/digits/*/*/*/*.png", again, results("again")),
         Kind("split file", home, "data/dtd/split_*.json", zero("dtd"), split),
         Kind("listing of folders", home, "data/imagenet/listing-*.json", zero("imagenet"), split),
     ]

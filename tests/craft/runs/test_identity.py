@@ -121,7 +121,7 @@ def test_records_from_before_are_read(folder, tmp_path, capsys):
         del found[key]
     for key in ("weights", "classnames"):
         del found["identity"][key]
-    record.write_json(tmp_path / "run" / record.RECORD, found)
+    record.write_sealed(tmp_path / "run" / record.RECORD, found)
     assert go(tmp_path / "run", folder) == 0
     assert "Already done" in capsys.readouterr().out
     # What the record does not know by content is compared by name, as it was.
