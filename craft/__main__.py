@@ -3,7 +3,7 @@
     craft train --trainer CoOpCraft          train or evaluate; without data, the embedded demonstration
     craft sweep run base2new --datasets …    a protocol of the paper over data sets and seeds
     craft results table output               tables, figures and a report of what was run
-    craft data list                          the data sets: list, check, download, show
+    craft data list                          the data sets: list, check, download, show, verify
     craft anchors --trainer CoOpCraft …      the static image anchors of a run, ahead of time
     craft bench --quick                      times against the published trainers' way
 
@@ -25,6 +25,7 @@ COMMANDS = {
     "sweep": "craft.lab.sweeps.command",
     "results": "craft.lab.results.command",
     "data": "craft.datasets.tools.command",
+    "data verify": "craft.lab.verify",  # it makes runs: that is the laboratory's
     "anchors": "craft.trainers.precompute",
     "bench": "craft.lab.bench.command",
 }
@@ -43,7 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     if first not in COMMANDS:
         print(f"error: unknown command {first!r}; did you mean: {nearest(first, COMMANDS)}?", file=sys.stderr)
         return 2
-    return importlib.import_module(COMMANDS[first]).main(argv[1:])
+    words = 2 if " ".join(argv[:2]) in COMMANDS else 1
+    return importlib.import_module(COMMANDS[" ".join(argv[:words])]).main(argv[words:])
 
 
 def renamed(old: str, command: str) -> int:
