@@ -183,15 +183,14 @@ class PromptTrainer(TrainerX):
         self.start_epoch = 0
         if self.cfg.RESUME:
             self.start_epoch = checkpoints.restore(self, self.cfg.RESUME)
-        # Images that are read once need not be kept.
-        if self.max_epoch - self.start_epoch > 1 and not without("decoded_images"):
+        if self.max_epoch - self.start_epoch > 1:  # images that are read once need not be kept
             self._keep_images()
         self.init_writer(f"{self.output_dir}/tensorboard")
         self.time_start = time.time()
 
     def _keep_images(self) -> None:
         """Decode the images of every epoch once, as far as DATALOADER.IMAGE_CACHE_MB goes."""
-        megabytes = self.cfg.DATALOADER.IMAGE_CACHE_MB
+        megabytes = 0 if without("decoded_images") else self.cfg.DATALOADER.IMAGE_CACHE_MB
         loaders = [self.train_loader_x, self.train_loader_u if self.uses_unlabelled else None]
         if self.cfg.TEST.FINAL_MODEL == "best_val" and self.model.learns_vision:  # else their features are kept
             loaders.append(self.val_loader)
