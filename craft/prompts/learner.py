@@ -149,14 +149,14 @@ class PromptLearner(nn.Module):
             # Nothing is kept for gradients in evaluation, but each text of each image has its states.
             images = len(image) if torch.is_grad_enabled() else max(1, TEXTS_AT_ONCE // len(self.classnames))
             return torch.cat([self._encode_text(self.text_prompts(part)) for part in image.split(images)])
-        if self._eval_text is not None:
+        if self._eval_text is not None and not without("kept_texts"):
             return self._eval_text
         prompts = self.text_prompts()
         if prompts is None:
             text = F.normalize(frozen_text_features(self.backbone, self.hand_written_texts()), dim=-1)
         else:
             text = self._encode_text(prompts)
-        if not without("kept_texts") and (prompts is None or not (self.training or torch.is_grad_enabled())):
+        if prompts is None or not (self.training or torch.is_grad_enabled()):
             self._eval_text = text
         return text
 
