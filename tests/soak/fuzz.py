@@ -102,7 +102,10 @@ def _read_all(reader: Reader, first: int, count: int) -> None:
     import shutil
     import warnings
 
-    from craft.common.errors import UserError
+    from craft.common import errors
+
+    # A command prints what is in several lines, as a key with a line break in it, in one.
+    one_line = getattr(errors, "_one_line", str)
 
     def too_long(*_):
         raise TimeoutError(f"more than {SECONDS} s")
@@ -122,8 +125,8 @@ def _read_all(reader: Reader, first: int, count: int) -> None:
             try:
                 reader.read(path, into)
                 line = "read"
-            except UserError as error:
-                line = "refused" if "\n" not in str(error) else f"several lines\tinput {number}: {str(error)[:200]!r}"
+            except errors.UserError as error:
+                line = "refused" if "\n" not in one_line(error) else f"several lines\tinput {number}: {str(error)[:200]!r}"
             except BaseException as error:
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 ours = [one for one in traceback.extract_tb(error.__traceback__) if "site-packages" not in one.filename]
