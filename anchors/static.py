@@ -2,7 +2,7 @@
 
 `python -m anchors` makes them ahead of time; a trainer asks `static_anchors`, which finds them by the same key or
 computes and caches them. The key holds everything they depend on: the weights, the content and label of every image in
-order, the transform, K and the seed. Labels key anchors; class names play no part.
+order, how pictures are read, the transform, K and the seed. Labels key anchors; class names play no part.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from craft.clip.features import digest_images, frozen_features
 from craft.common import tensor_cache
 from craft.common.errors import UserError
 from craft.datasets import ReadableImages
+from craft.datasets.images import READING
 from craft.datasets.loading import within_cores
 
 KIND = "anchors"
@@ -48,6 +49,7 @@ def anchor_key(cfg, dataset, fingerprint: str, transform) -> dict:
         "images": digest_images(dataset.train_x, strict=cfg.DATASET.BAD_IMAGES == "error"),
         "count": len(dataset.train_x),
         "transform": str(transform),
+        "reading": READING,
         "per_class": cfg.TRAINER.CRAFT.ANCHORS_PER_CLASS,
         "seed": max(cfg.SEED, 0),
     }

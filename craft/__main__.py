@@ -3,7 +3,7 @@
     craft train --trainer CoOpCraft          train or evaluate; without data, the embedded demonstration
     craft sweep run base2new --datasets …    a protocol of the paper over data sets and seeds
     craft results table output               tables, figures and a report of what was run
-    craft data list                          the data sets: list, check, download, show, verify
+    craft data list                          the data sets: list, check, download, show, fewshot, verify
     craft anchors --trainer CoOpCraft …      the static image anchors of a run, ahead of time
     craft bench --quick                      times against the published trainers' way
 

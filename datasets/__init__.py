@@ -4,11 +4,14 @@ Importing this package declares all readers and loads neither torch nor Dassl; `
 of Dassl's. Here is what a reader of one's own, or a script, needs; the files say the rest:
 
     prompt_dataset.py   the base of every reader          few_shot.py      which images are the shots of a run
-    registry.py         which readers there are           base_new.py      base and new classes
-    splits.py           what a split is, making one       templates.py     a class's hand-written text
-    split_file.py       sets with a published split       sources.py       what there is to download, and where
-    dassl_datasets.py   Dassl's data sets made of them    images.py        decoding; loading.py: loaders
-    config_keys.py      the DATASET keys of a run         tools/           `craft data`: list, check, download, show
+    registry.py         which readers there are           shot_lists.py    shots that somebody published
+    splits.py           what a split is, making one       base_new.py      base and new classes
+    split_file.py       sets with a published split       digests.py       what proves a split or shots the same
+    published.py        the published ones, by digest     templates.py     a class's hand-written text
+    dassl_datasets.py   Dassl's data sets made of them    sources.py       what there is to download, and where
+    config_keys.py      the DATASET keys of a run         images.py        decoding; loading.py: loaders
+
+``tools/`` is `craft data`: list, check, download, show, fewshot.
 """
 
 from __future__ import annotations

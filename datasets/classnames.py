@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from craft.common.errors import UserError, nearest
+from craft.common.texts import parse_json, read_text
 from craft.datasets.annotations import read_lines
+
+
+def composed(name: str) -> str:
+    """``name`` with every accented letter as one character (NFC), as CLIP's tokenizer has it.
+
+    A Mac may write the two parts of such a letter one after the other (NFD): to everybody the same name, to a computer
+    another one.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def class_names(keys: Sequence[str], file: str, folder: Path) -> dict[str, str]:
     """{key: name} in the order of ``keys``: the name that ``file`` gives, else the key itself.
 
     Args:
-        keys: names of class folders, or of classes in a CSV.
+        keys: names of class folders, or of classes in a CSV, `composed`.
         file: DATASET.CLASSNAMES, may be empty: a JSON object {folder: name}, or lines ``folder<TAB or ,>name``.
         folder: where ``file`` is looked for if it is not found as it stands.
 
@@ -29,7 +39,7 @@ def class_names(keys: Sequence[str], file: str, folder: Path) -> dict[str, str]:
         if not path.is_file():
             raise UserError(f"DATASET.CLASSNAMES: there is no file {file}, nor {path}")
         given: set[str] = set()
-        for place, key, name in _entries(path):
+        for place, key, name in ((place, composed(key), composed(name)) for place, key, name in _entries(path)):
             if key not in names:
                 raise UserError(f"{place}: there is no class folder {key!r}; did you mean: {nearest(key, keys)}?")
             if key in given:
@@ -38,7 +48,7 @@ def class_names(keys: Sequence[str], file: str, folder: Path) -> dict[str, str]:
             names[key], where[key] = name, place
     taken: dict[str, str] = {}
     for key, name in names.items():
-        plain = " ".join(name.replace("_", " ").split()).casefold()
+        plain = composed(" ".join(name.replace("_", " ").split()).casefold())
         if not plain:
             raise UserError(f"{where[key]}: the name of class {key!r} is empty")
         if plain in taken:
@@ -53,10 +63,7 @@ def class_names(keys: Sequence[str], file: str, folder: Path) -> dict[str, str]:
 def _entries(path: Path) -> Iterator[tuple[str, str, str]]:
     """(place for messages, key, name) of every entry of a class-name file."""
     if path.suffix.lower() == ".json":
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_Pairs)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is not valid JSON ({error})") from error
+        content = parse_json(read_text(path), path, _Pairs)
         if not isinstance(content, _Pairs) or not all(isinstance(name, str) for _, name in content):
             raise UserError(f"{path} should hold one JSON object, folder: name")
         for key, name in content:

@@ -8,6 +8,13 @@ def extend_cfg(cfg) -> None:
 
     SUBSAMPLE_CLASSES   "all", "base" (first half of the classes, rounded up) or "new" (the rest)
     SHOTS_PER           "class" or "group": what NUM_SHOTS counts; "group" needs items that carry a group
+    SHOTS_FRACTION      with NUM_SHOTS -1: this share of every class (or group) instead of a number; 0: none
+    SHOTS_PRIOR         "balanced": NUM_SHOTS of every class; "natural": as many in all, in proportion to the images
+                        that a class has
+    SHOTS_VAL           validation images of a draw: "min4" (as many as training shots, at most 4 a class: CoOp's),
+                        "as_train", "all" or "none"
+    FEWSHOT_FILE        a .json or .jsonl list of shots to train on instead of a draw (see datasets/shot_lists.py);
+                        {shots} and {seed} in it stand for NUM_SHOTS and SEED
     TEMPLATE            overrides the data set's text template; one {} stands for the class name
     PATH                ImageFolder: a folder or CSV below ROOT
     CLASSNAMES          ImageFolder: a file that says what its class folders are called in prompts
@@ -23,6 +30,10 @@ def extend_cfg(cfg) -> None:
     node = cfg.DATASET
     node.SUBSAMPLE_CLASSES = "all"
     node.SHOTS_PER = "class"
+    node.SHOTS_FRACTION = 0.0
+    node.SHOTS_PRIOR = "balanced"
+    node.SHOTS_VAL = "min4"
+    node.FEWSHOT_FILE = ""
     node.TEMPLATE = ""
     node.PATH = ""
     node.CLASSNAMES = ""

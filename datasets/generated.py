@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from craft.common.errors import UserError
-from craft.common.files import atomic_folder, cache_dir, digest_json, read_json, write_json
+from craft.common.files import atomic_folder, cache_dir, digest_json, read_json, remove_folder, write_json
 
 try:
     import fcntl
@@ -92,10 +91,21 @@ def _writable(folder: Path) -> bool:
 
 
 def _discard(folder: Path) -> None:
-    """Take a damaged folder away: out of sight first, because deleting many files takes time."""
+    """Take a damaged folder away.
+
+    One that holds a file which was not written here, or has no list of those that were, is kept under another name.
+    """
+    try:
+        ours = {*read_json(folder / MANIFEST)["files"], MANIFEST}
+    except (UserError, KeyError, TypeError):
+        ours = set()
+    others = [p for p in folder.rglob("*") if not p.is_dir() and p.relative_to(folder).as_posix() not in ours]
+    if not others:
+        remove_folder(folder)
+        return
     aside = folder.with_name(f".{folder.name}.damaged-{os.getpid()}")
     os.rename(folder, aside)
-    shutil.rmtree(aside, ignore_errors=True)
+    print(f"{folder} holds {others[0].relative_to(folder)}, which was not written here: it is kept as {aside}")
 
 
 @contextlib.contextmanager

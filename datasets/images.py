@@ -20,7 +20,9 @@ from torch.utils.data import DataLoader
 from torchvision import transforms as T
 
 from craft.common.errors import UserError
+from craft.datasets.kept import KeptImages
 
+READING: int = read_image.version  # which reading of pictures these are; part of the key of whatever is kept on disk
 GREY = (128, 128, 128)
 FIXED = (T.Resize, T.CenterCrop)  # steps from image to image that give the same result every time
 
@@ -43,7 +45,7 @@ class ReadableImages(DatasetWrapper):
         if self.policy not in ("error", "skip"):
             raise UserError(f"DATASET.BAD_IMAGES is {self.policy!r}; it can be error or skip")
         self.bad: set[int] = set()
-        self._kept: dict[int, np.ndarray] = {}  # (H, W, 3) uint8 by index, after the fixed steps
+        self._kept = KeptImages()  # after the fixed steps
         self._fixed, self._rest = self._split_transform()
 
     def __getitem__(self, key):
@@ -65,8 +67,8 @@ class ReadableImages(DatasetWrapper):
     def _read(self, idx):
         if idx not in self.bad:
             try:
-                if idx in self._kept:
-                    return self._output(idx, Image.fromarray(self._kept[idx]), self._rest)
+                if (pixels := self._kept.get(idx)) is not None:
+                    return self._output(idx, Image.fromarray(pixels), self._rest)
                 return self._output(idx, read_image(self.data_source[idx].impath), self.transform)
             except UserError as error:
                 if self.policy == "error":
@@ -109,11 +111,11 @@ class ReadableImages(DatasetWrapper):
         cut = next((at for at, step in enumerate(steps) if not isinstance(step, FIXED)), len(steps))
         return T.Compose(steps[:cut]), T.Compose(steps[cut:])
 
-    def keep(self, budget: int) -> int:
+    def keep(self, budget: int, shared: bool = False) -> int:
         """Decode images now and keep them, in their order, in at most ``budget`` bytes; returns the bytes used.
 
         A random crop reads pixels of the original, so the image is kept whole; a fixed resize in front is kept done.
-        What cannot be decoded is left to when it is asked for. Worker processes that are forked share the memory.
+        What cannot be decoded is left to when it is asked for. shared: for worker processes that are not forked.
         """
 
         def decode(idx) -> np.ndarray | None:
@@ -124,18 +126,19 @@ class ReadableImages(DatasetWrapper):
 
         if budget <= 0:
             return 0
-        used, todo, workers = 0, range(len(self.data_source)), available_cores()
+        self._kept = kept = KeptImages(shared)
+        todo, workers = range(len(self.data_source)), available_cores()
         with ThreadPoolExecutor(workers) as pool:
             for start in range(0, len(todo), 4 * workers):  # in portions: what is beyond the budget is not decoded
                 portion = todo[start : start + 4 * workers]
                 for idx, pixels in zip(portion, pool.map(decode, portion)):
                     if pixels is None:
                         continue
-                    if used + pixels.nbytes > budget:
-                        return used
-                    self._kept[idx] = pixels
-                    used += pixels.nbytes
-        return used
+                    if kept.bytes + pixels.nbytes > budget or not kept.add(idx, pixels):
+                        kept.flush()
+                        return kept.bytes
+        kept.flush()
+        return kept.bytes
 
     @property
     def kept(self) -> int:

@@ -19,16 +19,34 @@ def is_image(name: str) -> bool:
 
 
 def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry]:
+    """What lies in a folder, sorted by name, without hidden things and what a Mac packs beside them."""
     try:
         with os.scandir(folder) as found:
-            return sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
+            return sorted((e for e in found if not e.name.startswith((".", "__MACOSX"))), key=lambda e: e.name)
     except OSError as error:
         raise UserError(f"cannot list {folder}: {error.strerror or error}") from error
 
 
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links in a circle
+        return False
+
+
+def _readable(folder: str | os.PathLike[str], name: str) -> str:
+    """``name``; UserError for one that is not UTF-8, which no list, prompt or file of results could hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(name).decode("utf-8", errors="backslashreplace")
+        raise UserError(f"the name of {shown} in {folder} is not UTF-8; rename it") from None
+    return name
+
+
 def subfolders(folder: str | os.PathLike[str]) -> list[str]:
     """Names of the folders directly inside ``folder``, sorted, hidden ones left out; files are passed over."""
-    return [entry.name for entry in _entries(folder) if entry.is_dir()]
+    return [_readable(folder, entry.name) for entry in _entries(folder) if _is_folder(entry)]
 
 
 def image_names(folder: str | os.PathLike[str]) -> list[str]:
@@ -38,13 +56,20 @@ def image_names(folder: str | os.PathLike[str]) -> list[str]:
     """
     names, other = [], []
     for entry in _entries(folder):
+        if _is_folder(entry):
+            continue
         if is_image(entry.name):
-            names.append(entry.name)
-        elif not entry.is_dir():
-            other.append(entry.name)
+            names.append(_readable(folder, entry.name))
+        else:
+            other.append(os.fsencode(entry.name).decode("utf-8", errors="backslashreplace"))
     if other:
         print(f"Ignoring {len(other)} file(s) in {folder} that are not images: {', '.join(other[:3])}")
     return names
+
+
+def holds_images(folder: str | os.PathLike[str]) -> bool:
+    """Whether an image file lies directly inside ``folder``; says nothing of others."""
+    return any(is_image(entry.name) and not _is_folder(entry) for entry in _entries(folder))
 
 
 def class_images(folder: str | os.PathLike[str]) -> list[str]:
@@ -72,8 +97,9 @@ def missing(folder: str | os.PathLike, paths: Iterable[str]) -> list[str]:
         parent, _, name = path.rpartition("/")
         if parent not in seen:
             try:
-                seen[parent] = set(os.listdir(os.path.join(folder, parent)))
-            except OSError:
+                with os.scandir(os.path.join(folder, parent)) as entries:
+                    seen[parent] = {entry.name for entry in entries if not _is_folder(entry)}
+            except (OSError, ValueError):  # ValueError: a NUL in the path
                 seen[parent] = set()
         if name not in seen[parent] and not os.path.isfile(os.path.join(folder, path)):
             gone[path] = None

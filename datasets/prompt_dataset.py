@@ -9,12 +9,20 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from craft.common.errors import UserError
-from craft.datasets import caches, few_shot, generated, listing
+from craft.datasets import caches, digests, few_shot, generated, listing, published
 from craft.datasets.base_new import take_classes
+from craft.datasets.published import Standing
 from craft.datasets.sources import Counts, DataFile
 from craft.datasets.splits import Item, Split
+from craft.runs.identity import names_digest
+
+
+def stream(seed: int) -> Any:
+    """The numbers that a draw takes: a stream of their own from a seed, Python's global one where it is negative."""
+    return random.Random(seed) if seed >= 0 else random
 
 
 class PromptDataset:
@@ -26,6 +34,7 @@ class PromptDataset:
     dataset_dir     folder below DATASET.ROOT; on an instance, the absolute path of the folder
     dataset_dirs    alternatives where a set is found under several names; the first that exists is taken
     template        hand-written text template, one ``{}`` for the class name
+    examples        three of its class names, as ``read`` gives them: DATASETS.md shows their texts
     expected        Counts of the full set, or None where any size is right
     files           DataFile declarations: what should be on the disk and where it comes from
     test_only       True for sets that only evaluate: their train_x *is* the test list, so nobody may train on it
@@ -38,25 +47,32 @@ class PromptDataset:
     changes nothing that runs after; Python's global stream where SEED is negative); ``group_names`` (list of str, or
     None where items carry no group); and after ``load`` ``group_counts`` (images of each group in training before shots
     were drawn, empty where items carry no group), ``subset`` (name of a count -> [found, expected] where they
-    differ; None without ``expected``), and ``made_here`` (whether its split was drawn by a reader, now or in an earlier
-    run, for want of the published one; None where no split file is looked for).
+    differ; None without ``expected``), and ``told``: what proves to others that they have the same, see
+    `craft.datasets.digests` for how each digest is taken:
+
+    split           digest of the full split; parts: of its train, val and test; from: the file or folder of it
+    published       whether it is the published split: True, False, or None where that is not known; standing: in words
+    classnames      digest of the names of all classes
+    draw            which images of the split were taken, in words; few_shot: digests of the training and validation
+                    list (None where there is none) before base or new classes were taken, None where all were taken
     """
 
     dataset_dir: str = ""
     dataset_dirs: tuple[str, ...] = ()
     template: str = "a photo of a {}."
+    examples: tuple[str, ...] = ()
     expected: Counts | None = None
     files: tuple[DataFile, ...] = ()
     test_only: bool = False
     domains: Sequence[str] = ()
     group_names: list[str] | None = None
     subset: dict[str, list[int | None]] | None = None
-    made_here: bool | None = None
+    told: dict[str, Any]
 
     def __init__(self, cfg):
         self.cfg = cfg
         self.name = type(self).__name__
-        self.rng = random.Random(cfg.SEED) if cfg.SEED >= 0 else random
+        self.rng = stream(cfg.SEED)
         self.folder = self.locate(cfg)
         self.dataset_dir = str(self.folder)
         self.caches = caches.CacheFolder(self.name, self.folder, cfg)
@@ -64,6 +80,10 @@ class PromptDataset:
 
     def load(self) -> Split:
         """The split of this run: read, checked, shots drawn, base or new classes taken. UserError for every fault."""
+        return self.finish(self.whole())
+
+    def whole(self) -> Split:
+        """The full split, read and checked, before shots are drawn."""
         self.check_files()
         split = self.read()
         self.check_labels(split)
@@ -72,7 +92,19 @@ class PromptDataset:
             self.check_images(split)
         split = self.settle(split)
         self.group_counts = Counter(item.group for item in split.train if item.group is not None)
-        return self.finish(split)
+        parts = digests.of_parts(split)
+        found = self.standing(split, parts)
+        self.told = {
+            "split": digests.of_split(parts),
+            "parts": parts,
+            "from": split.origin,
+            "published": found.same,
+            "standing": found.words,
+            "classnames": names_digest(digests.class_names(split)),
+            "draw": "all images",
+            "few_shot": None,
+        }
+        return split
 
     # -- for subclasses --------------------------------------------------------
 
@@ -110,6 +142,10 @@ class PromptDataset:
     def split_ready(self) -> bool:
         """Whether a ready-made split is there, so that annotation files are not needed."""
         return False
+
+    def standing(self, split: Split, parts: dict[str, str]) -> Standing:
+        """How the split (with these `digests.of_parts`) stands to the published one."""
+        return published.standing(self.name, split, parts)
 
     def settle(self, split: Split) -> Split:
         """Called once the full split has passed every check, before shots are drawn."""
@@ -182,9 +218,18 @@ class PromptDataset:
     def check_images(self, split: Split) -> None:
         """Every listed image must be on the disk; UserError with the first ones that are not."""
         every = [item.path for items in split.parts().values() for item in items]
+        outside = next((path for path in every if path.startswith("/") or ".." in path.split("/")), None)
+        if outside is not None:
+            raise UserError(f"{self.name}: {split.origin} names {outside!r}, which lies outside of {self.folder}")
         gone = listing.missing(self.folder, every)
         if gone:
             first = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
+            top, _, rest = gone[0].partition("/")
+            if (self.folder / top / top / rest).is_file():
+                raise UserError(
+                    f"{self.name}: the images lie one folder too deep: move what is in {self.folder / top / top} up "
+                    f"into {self.folder / top}"
+                )
             raise UserError(
                 f"{self.name}: {len(gone)} of {len(every)} images listed in {split.origin} are not in {self.folder}: "
                 f"{first}; they come from {self.origin_of(gone[0])}"
@@ -199,7 +244,6 @@ class PromptDataset:
 
     def finish(self, split: Split) -> Split:
         """Draw the shots of train and val, then take base or new classes: the order that CoOp's readers keep."""
-        shots = self.cfg.DATASET.NUM_SHOTS
-        if shots >= 1 and not self.test_only:
-            split = few_shot.drawn(self, split, shots)
+        if not self.test_only:
+            split = few_shot.drawn(self, split)
         return take_classes(split, self.cfg.DATASET.SUBSAMPLE_CLASSES)

@@ -6,18 +6,16 @@ from __future__ import annotations
 
 import os
 import posixpath
-import random
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 from craft.common.errors import UserError
 from craft.common.files import read_json, write_json
-from craft.datasets import listing
-from craft.datasets.prompt_dataset import PromptDataset
+from craft.datasets import digests, listing, published
+from craft.datasets.annotations import whole_number
+from craft.datasets.prompt_dataset import PromptDataset, stream
 from craft.datasets.splits import Item, Split, seed_phrase, split_by_class, split_trainval
-
-MADE_HERE = "made here"
 
 
 class SplitFileDataset(PromptDataset):
@@ -25,11 +23,21 @@ class SplitFileDataset(PromptDataset):
 
     image_dir       folder that paths in the split file are relative to, below the data set's folder; may be ""
     split_file      name of the split file in the data set's folder
+    published_seed  the seed that makes the published split of the raw annotations, where it can be made; a split is
+                    then always made with it. Elsewhere the published draw depended on the order in which somebody's
+                    disk listed its files, which no seed brings back
     """
 
     image_dir: str = ""
     split_file: str = ""
+    published_seed: int | None = None
     made: bool = False
+    maker: str = ""  # who made the split, "" where nobody knows
+
+    @property
+    def made_with(self) -> int:
+        """The seed that a split is made with where there is none."""
+        return self.cfg.SEED if self.published_seed is None else self.published_seed
 
     def split_paths(self) -> list[Path]:
         """Where a split file is looked for, best first."""
@@ -44,40 +52,60 @@ class SplitFileDataset(PromptDataset):
     def read(self) -> Split:
         for path in self.split_paths():
             if path.is_file():
-                split, who = read_split(path, self.image_dir)
-                self.made_here = who.startswith(MADE_HERE)
-                print(f"{self.name}: reading the split {path} ({who})")
+                split, self.maker = read_split(path, self.image_dir)
+                found = self.standing(split, digests.of_parts(split))
+                print(f"{self.name}: reading the split {path} ({found.words or 'its maker is not known'})")
+                if self.maker and found.same is False and self.published_seed is not None:
+                    print(f"{self.name}: delete {path} to have the published split made from the annotations")
                 return split
         origin = next((f.origin for f in self.files if f.role == "split"), "its authors")
-        print(
-            f"{self.name}: there is no {self.split_file} (it comes from {origin}); making a split with "
-            f"{seed_phrase(self.cfg.SEED)}, which is not the one that published numbers stand on"
-        )
-        self.made = self.made_here = True
-        return self.make_split()
+        absent = f"{self.name}: there is no {self.split_file} (it comes from {origin}); making"
+        if self.published_seed is None:
+            print(
+                f"{absent} a split with {seed_phrase(self.cfg.SEED)}, which is not the one that published numbers "
+                "stand on: that cannot be made anew"
+            )
+        else:
+            print(f"{absent} it from the annotations with {seed_phrase(self.published_seed)}, as it was published")
+        self.made, self.maker = True, f"made by this run with {seed_phrase(self.made_with)}"
+        self.rng = stream(self.made_with)
+        split = self.make_split()
+        self.rng = stream(self.cfg.SEED)  # shots are then drawn as by every run that finds the split
+        return split
 
     def make_split(self) -> Split:
         """A split of the raw data, drawn from ``self.rng``."""
         raise NotImplementedError
 
+    def standing(self, split: Split, parts: dict[str, str]) -> published.Standing:
+        found = super().standing(split, parts)
+        return found._replace(words="; ".join(filter(None, (found.words, self.maker))))
+
     def settle(self, split: Split) -> Split:
         """Save a split that was made here, now that it has passed the checks; a concurrent run's wins."""
         if not self.made:
             return split
+        if self.published_seed is not None:
+            same, words = published.standing(self.name, split)
+            words = words or (
+                "compared with no digest, as that of the published file is not known; all positions of it that are "
+                "known agree with a split made this way"
+            )
+            print(f"{'Warning: ' if same is False else ''}{self.name}: the split that was made is {words}")
         path = self.split_paths()[-1]
         try:
-            first = publish_split(path, split, self.image_dir, self.cfg.SEED)
+            first = publish_split(path, split, self.image_dir, self.made_with)
         except UserError:
+            own = "each seed makes its own, the same in every run. DATASET.CACHE_DIR names a folder to share one"
+            every = "every run makes it anew. DATASET.CACHE_DIR names a folder to keep it"
             print(
-                f"{self.name}: {path.parent} cannot be written, so the split is not saved: each seed makes its own, "
-                "the same in every run. DATASET.CACHE_DIR names a folder to share one split between seeds"
+                f"{self.name}: {path.parent} cannot be written, so the split is not saved: "
+                + (own if self.published_seed is None else every)
             )
             return split
         if first:
             print(f"{self.name}: saved the split as {path}; runs with other seeds will use it too")
             return split
-        if self.cfg.SEED >= 0:
-            self.rng = random.Random(self.cfg.SEED)  # as every run does that finds a split
         split = self.read()
         self.check_labels(split)
         return split
@@ -106,7 +134,7 @@ class SplitFileDataset(PromptDataset):
 
 
 def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
-    """The split in a ``split_zhou_*.json`` and one phrase that says who made it.
+    """The split in a ``split_zhou_*.json`` and one phrase that says who made it, "" where nothing is recorded.
 
     The file maps "train", "val" and "test" to lists of [image path relative to ``image_dir``, label, class name].
     Raises UserError that names the file and the entry at fault.
@@ -124,26 +152,46 @@ def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
         print(f"Warning: {len(shared)} image(s) of {path} are in train and in test, e.g. {min(shared)}")
     maker = content.get("made_by")
     if isinstance(maker, dict) and "seed" in maker:
-        who = f"{MADE_HERE} by an earlier run with {seed_phrase(maker['seed'])}"
+        who = f"made here by an earlier run with {seed_phrase(maker['seed'])}"
     else:
-        who = "no maker recorded in it: the published split, or one that CoOp's reader made"
+        who = ""  # published, or made by CoOp's reader: its digest knows more
     return Split(parts["train"], parts["val"], parts["test"], origin=path.name), who
 
 
 def _entry(path: Path, where: str, entry, image_dir: str) -> Item:
     try:
         name, label, classname = entry
-        label = int(label)
     except (TypeError, ValueError):
-        raise UserError(f"{path}: {where} is {entry!r}, not [image path, label, class name]") from None
+        name = label = classname = None
     if not isinstance(name, str) or not isinstance(classname, str):
-        raise UserError(f"{path}: {where} is {entry!r}, not [image path, label, class name]")
-    if label < 0:
-        raise UserError(f"{path}: {where} has the label {label}; labels start at 0")
+        raise UserError(f"{path}: {where} is {_short(entry)}, not [image path, label, class name]")
+    label = _label(f"{path}: {where}", label)
+    name = name.replace("\\", "/")  # written on Windows
     full = posixpath.normpath(posixpath.join(image_dir, name)) if image_dir else posixpath.normpath(name)
-    if full.startswith(("/", "../")) or (image_dir and not full.startswith(image_dir + "/")):
+    if full.startswith("/") or full in (".", "..") or full.startswith("../") or "\0" in full:
         raise UserError(f"{path}: {where} names {name!r}, which lies outside {image_dir or 'the data set'}")
+    if image_dir and not full.startswith(image_dir + "/"):
+        raise UserError(f"{path}: {where} names {name!r}, which lies outside {image_dir}")
     return Item(full, label, classname)
+
+
+def _label(where: str, label) -> int:
+    """A label as whole number; what other programs write for one (``3.0``, ``"3"``) counts, a fraction does not."""
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    elif isinstance(label, str):
+        return whole_number(where, "the label", label)
+    if isinstance(label, bool) or not isinstance(label, int):
+        raise UserError(f"{where} has the label {_short(label)}; labels are whole numbers from 0")
+    if label < 0:
+        raise UserError(f"{where} has the label {_short(label)}; labels start at 0")
+    return label
+
+
+def _short(value) -> str:
+    """A value for a message, which stays one line of a readable length."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def publish_split(path: Path, split: Split, image_dir: str, seed: int) -> bool:
@@ -164,6 +212,8 @@ def publish_split(path: Path, split: Split, image_dir: str, seed: int) -> bool:
     except FileExistsError:
         return False
     except OSError:  # a file system without hard links
+        if path.exists():
+            return False
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)

@@ -126,7 +126,7 @@ def run(cfg, options, command: list[str], session=None) -> None:
     if hasattr(trainer, "write_metrics") and not options.no_train:
         trainer.write_metrics()
     if session:
-        session.update(evaluated=evaluated(trainer, cfg, options))
+        session.update(evaluated=evaluated(trainer, cfg, options), skipped_steps=skipped_steps(trainer))
 
 
 def trained_otherwise(cfg, session) -> list[tuple[str, object, object]]:
@@ -151,6 +151,13 @@ def evaluated(trainer, cfg, options) -> dict | None:
         by = "best_val" if cfg.TEST.FINAL_MODEL == "best_val" else "last"
         epoch = trainer.max_epoch if by == "last" else None
     return None if cfg.TEST.NO_TEST and not options.eval_only else {"epoch": epoch, "by": by}
+
+
+def skipped_steps(trainer) -> int | None:
+    """Steps that were left out because a gradient overflowed in float16; None where nothing is scaled, or told."""
+    from craft.trainers.engine.prompt_trainer import PromptTrainer
+
+    return trainer.log.skipped if isinstance(trainer, PromptTrainer) and trainer.scaler.is_enabled() else None
 
 
 def take_note(session, trainer) -> None:

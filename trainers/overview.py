@@ -20,6 +20,12 @@ def say_before(cfg: CfgNode, evaluate: bool) -> None:
     data = node.NAME + (f" {node.PATH}" if node.PATH else "") + (f", domain {label}" if label else "")
     classes = "" if node.SUBSAMPLE_CLASSES == "all" else f", {node.SUBSAMPLE_CLASSES} classes"
     shots = f"{node.NUM_SHOTS} a {node.SHOTS_PER}" if node.NUM_SHOTS > 0 else "all training images"
+    if node.FEWSHOT_FILE:
+        shots = f"those that {node.FEWSHOT_FILE} lists"
+    elif node.SHOTS_FRACTION:
+        shots = f"{100 * node.SHOTS_FRACTION:g} % of every {node.SHOTS_PER}"
+    elif node.SHOTS_PRIOR == "natural":
+        shots += " on average, in their natural proportion"
     for what, said in (
         ("Trainer", cfg.TRAINER.NAME + (", evaluation only" if evaluate else "")),
         ("Data set", data + classes + (f", in {node.ROOT}" if node.ROOT else "")),
@@ -50,7 +56,11 @@ def what_concerns(cfg: CfgNode) -> CfgNode:
 
 
 def say_counts(dataset) -> None:
-    """A line with the sizes of the parts of a data set, which may be anybody's."""
+    """A line with the sizes of the parts of a data set, which may be anybody's, and one with a reader's digests."""
     parts = (("train_x", "training"), ("train_u", "unlabelled"), ("val", "validation"), ("test", "test"))
     sizes = [f"{len(items)} {what}" for name, what in parts if (items := getattr(dataset, name, None))]
     print(f"Images: {', '.join(sizes)}, of {getattr(dataset, 'num_classes', '?')} classes")
+    told = getattr(dataset, "told", None)
+    if told:
+        shots = f", shots {told['few_shot']['train']}" if told["few_shot"] else ""
+        print(f"Digests: split {told['split']}, class names {told['classnames']}{shots} ({told['draw']})")

@@ -33,6 +33,7 @@ def extend_cfg(cfg: CfgNode) -> None:
     cfg.TRAINER.CRAFT = CfgNode(terms.defaults())
     cfg.TRAINER.TEXT_CHUNK = 0  # class texts held at a time while training; the rest is computed again (0: all)
     cfg.TRAINER.COMPILE = False  # the towers' blocks through torch.compile: a slow start for faster steps
+    cfg.TRAIN.CHECKPOINT_STEPS = 0  # keep the state every so many steps within an epoch, too (0: after each epoch)
     cfg.TEST.CACHE_FEATURES = True  # keep test images' features on disk where no prompt changes them
     cfg.TEST.METRIC = "accuracy"  # selects the model under TEST.FINAL_MODEL best_val
     datasets.extend_cfg(cfg)

@@ -38,7 +38,7 @@ import numpy as np
 from torch.optim.lr_scheduler import LRScheduler
 
 from .metrics.accuracy import compute_accuracy
-from .utils import checkpoints, logger, tools, trained_models
+from .utils import checkpoints, images, logger, tools, trained_models
 from .utils.errors import UnknownName, UserError
 from .utils.registry import readable
 
@@ -62,7 +62,7 @@ def _utilities() -> dict:
     return {
         "check_availability": tools.check_availability,
         "load_checkpoint": checkpoints.load_checkpoint,
-        "read_image": tools.read_image,
+        "read_image": images.read_image,
         "resume_from_checkpoint": checkpoints.resume_from_checkpoint,
         "save_checkpoint": checkpoints.save_checkpoint,
         "Logger": logger.Logger,

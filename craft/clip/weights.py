@@ -8,18 +8,18 @@ unless the name says otherwise: ``clip.pt?activation=gelu``.
 from __future__ import annotations
 
 import os
-import pickle
 import warnings
 import zipfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from craft.clip.backbone import QUICK_GELU, Backbone
 from craft.clip.openai import ACTIVATIONS, OpenAIBackbone
 from craft.clip.original import CLIP, build_model, openai
+from craft.common import pickled, tensor_files
 from craft.common.errors import UserError, unknown
+from craft.common.files import digest_file
 
 # name: (embed_dim, resolution, vision layers, vision width, patch, text width, text heads, text layers)
 ARCHITECTURES = {
@@ -30,17 +30,6 @@ ARCHITECTURES = {
     "ViT-L/14": (768, 224, 24, 1024, 14, 768, 12, 12),
 }
 CONTEXT_LENGTH, VOCABULARY = 77, 49408
-# What safetensors, TorchScript and torch.load raise for files that are not theirs, or not whole.
-UNREADABLE = (
-    RuntimeError,
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    SafetensorError,
-    zipfile.BadZipFile,
-    pickle.UnpicklingError,
-)
 NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}  # kept in OpenAI's archives beside the weights
 ACTIVATION = "activation"  # key in metadata and dicts, and behind the ? of a name
 FILE_ENDS = {".pt", ".pth", ".bin", ".safetensors"}
@@ -105,7 +94,7 @@ def load_file(name: str) -> Backbone:
         if key != ACTIVATION:
             raise UserError(f"{name}: behind the ? stands {ACTIVATION}=NAME, with one of {', '.join(ACTIVATIONS)}")
         _check_activation(wanted, name)
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"no such CLIP weight file: {file}")
     state, stated = _read(path)
     if stated:
@@ -131,39 +120,64 @@ def _check_activation(activation: str, where: str) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], str | None]:
-    """State dict in ``path``, and the activation that it states: safetensors, TorchScript archive, or torch.save
-    without arbitrary pickles."""
+    """State dict in ``path``, and the activation that it states.
+
+    TorchScript is code. Only a file that OpenAI published, known by its SHA-256, is loaded as such; of every other file
+    the tensors are read and nothing is run.
+    """
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                stated = (file.metadata() or {}).get(ACTIVATION)
-                return {key: file.get_tensor(key) for key in file.keys()}, stated  # noqa: SIM118 (not a dict)
-        if _is_torchscript(path):
+        if _is_torchscript(path) and digest_file(path) in _published_digests():
             with warnings.catch_warnings():  # deprecated, but the form in which OpenAI published its weights
                 warnings.simplefilter("ignore")
                 return torch.jit.load(path, map_location="cpu").state_dict(), None
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        found, metadata = tensor_files.load(path)
+    except pickled.Unreadable as error:
+        remedy = "give the file in it" if path.is_dir() else "fetch it again"
+        raise UserError(f"cannot read CLIP weights from {path}, which {error.reason}; {remedy}") from error
+    if isinstance(found, pickled.Inert):
+        state = dict(pickled.tensors(found))
+        if _is_torchscript(path):
+            return state, None
         raise UserError(
-            f"cannot read CLIP weights from {path} ({reason}): truncated or not a weight file; fetch it again"
-        ) from error
+            f"{path} holds {pickled.kind(found)}, which would have to be run: save its weights alone, "
+            "torch.save(model.state_dict(), file)"
+        )
     if not isinstance(found, dict):
         return {}, None
-    stated = found.get(ACTIVATION)
-    return found.get("state_dict", found), stated if isinstance(stated, str) else None
+    stated = metadata.get(ACTIVATION, found.get(ACTIVATION))
+    state = found.get("state_dict", found)
+    state = tensor_files.below_prefix(state, LANDMARKS) if isinstance(state, dict) else {}
+    return state, stated if isinstance(stated, str) else None
+
+
+def _published_digests() -> set[str]:
+    """SHA-256 of OpenAI's files; each stands in the address that the file is fetched from."""
+    return {address.split("/")[-2] for address in published().values()}
 
 
 def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.split("/")[-1] == "constants.pkl" for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # whoever reads it will say what is wrong
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.split("/")[-1] == "constants.pkl" for name in archive.namelist())
+
+
+#: names that every CLIP has, the last for a file that holds little else
+LANDMARKS = ("visual.conv1.weight", "token_embedding.weight", "logit_scale")
 
 
 def build(state: dict[str, torch.Tensor], name: str) -> CLIP:
     """The module of a state dict with OpenAI's names, exactly; UserError, which names ``name``, for any other dict."""
     state = {key: value for key, value in state.items() if key not in NOT_WEIGHTS and torch.is_tensor(value)}
+    if any(key.startswith(("text_model.", "vision_model.")) for key in state):
+        raise UserError(
+            f"{name} holds CLIP under Hugging Face's names; give the same model in OpenAI's form: OpenAI's own file, "
+            "or open_clip's state dict"
+        )
+    broken = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise UserError(f"{name}: {broken[0]} is not finite, so no number would be; fetch the file again")
     exact = {key: value.float() for key, value in state.items()}
     try:
         model = build_model(dict(state)).float()

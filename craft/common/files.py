@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from craft.common.errors import UserError
+from craft.common.texts import parse_json, read_text
 
 SEAL = "sha256"  # key of a JSON file's digest of itself
 
@@ -22,20 +28,14 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
     """A temporary path beside ``target`` to write to; it takes target's place only if the block succeeds.
 
     The temporary file is synced to disk before the rename, so that a power cut leaves the old file or the new
-    one. On any error, an interrupt included, it is removed. Raises UserError where the folder cannot be written
-    or the disk is full.
+    one. On any error, an interrupt included, it is removed; what a killed process left is removed by the next one that
+    writes there. Raises UserError where the folder cannot be written or the disk is full.
     """
     target = Path(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    except OSError as error:
-        raise UserError(f"cannot write to {target.parent}: {error.strerror}; choose another folder") from error
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _made(target, lambda prefix: _close(tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=TMP)))
     try:
         yield temporary
-        with open(temporary, "rb") as stream:
+        with open(temporary, "rb+") as stream:
             os.fsync(stream.fileno())
         # mkstemp makes private files; what we publish follows the user's umask like any other file.
         umask = os.umask(0)
@@ -43,9 +43,10 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, target)
     except OSError as error:
-        raise UserError(f"could not write {target}: {error.strerror or error}") from error
+        raise _unwritten(target, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -56,11 +57,7 @@ def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
     one in place is kept. On any error, an interrupt included, nothing is left. Raises UserError as ``atomic_path``.
     """
     target = Path(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
-    except OSError as error:
-        raise UserError(f"cannot write to {target.parent}: {error.strerror}; choose another folder") from error
+    temporary = _made(target, lambda prefix: tempfile.mkdtemp(dir=target.parent, prefix=prefix, suffix=TMP))
     try:
         yield temporary
         # mkdtemp makes private folders; what we publish follows the user's umask like any other folder.
@@ -73,9 +70,96 @@ def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
             if not target.is_dir():
                 raise
     except OSError as error:
-        raise UserError(f"could not write {target}: {error.strerror or error}") from error
+        raise _unwritten(target, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder of ours away: out of sight first, because deleting many files takes time and may be cut short."""
+    aside = _made(folder, lambda prefix: tempfile.mkdtemp(dir=folder.parent, prefix=prefix, suffix=TMP))
+    os.rename(folder, aside)  # in place of the empty one
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _made(target: Path, make: Callable[[str], str]) -> Path:
+    """What ``make`` makes beside ``target`` for a prefix of its name, which says whose it is."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        clean(target.parent)
+        return Path(make(f".{target.name}.{os.getpid()}-{_machine()}-"))
+    except OSError as error:
+        if error.errno in FULL:
+            raise _unwritten(target, error) from error
+        raise UserError(f"cannot write to {target.parent}: {error.strerror}; choose another folder") from error
+
+
+def _close(made: tuple[int, str]) -> str:
+    os.close(made[0])
+    return made[1]
+
+
+def _unwritten(target: Path, error: OSError) -> UserError:
+    remedy = "; free space there, or choose another folder" if error.errno in FULL else ""
+    return UserError(f"could not write {target}: {error.strerror or error}{remedy}")
+
+
+# -- what killed processes left ---------------------------------------------------------------------------------------
+
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+TMP = ".tmp"
+# .<name>.<process>-<machine>-<8 random>.tmp, and before it told whose it is: .<name>.<8 or 32 random>.tmp
+OURS = re.compile(r"\..+\.(?:(?P<process>\d+)-(?P<machine>[0-9a-f]{8})-[a-z0-9_]{8}|[a-z0-9_]{8}|[0-9a-f]{32})\.tmp")
+DAY = 24 * 3600.0
+
+_cleaned: set[tuple[int, str]] = set()  # (process, folder): once in each
+
+
+def clean(folder: Path) -> None:
+    """Remove temporary files and folders of ours whose process is gone, or that nobody has written to for a day.
+
+    What is named otherwise is not touched, nor what a living process of this machine writes, nor what another machine
+    that shares the disk may be writing. Looks once a process and folder.
+    """
+    key = (os.getpid(), os.path.abspath(folder))
+    if key in _cleaned:
+        return
+    _cleaned.add(key)
+    with contextlib.suppress(OSError), os.scandir(str(folder)) as entries:
+        for entry in entries:
+            match = OURS.fullmatch(entry.name)
+            if match is None:
+                continue
+            with contextlib.suppress(OSError):
+                own = match["machine"] == _machine()
+                if own and _lives(int(match["process"])):
+                    continue
+                if not own and time.time() - entry.stat(follow_symlinks=False).st_mtime < DAY:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    os.unlink(entry.path)
+
+
+@functools.cache
+def _machine() -> str:
+    """8 hex digits that tell this machine, and within it this container, in which process numbers mean something."""
+    name = socket.gethostname()
+    with contextlib.suppress(OSError):
+        name += os.readlink("/proc/self/ns/pid")
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's
+        return True
+    return True
 
 
 def write_text(target: str | os.PathLike, text: str) -> None:
@@ -91,14 +175,7 @@ def write_json(target: str | os.PathLike, value: Any, indent: int | None = 2) ->
 
 def read_json(path: str | os.PathLike) -> Any:
     """The JSON value in ``path``; UserError where it is missing, unreadable or damaged."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"no such file: {path}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); delete it or restore it") from error
+    return parse_json(read_text(path), path)
 
 
 def write_sealed(target: str | os.PathLike, value: dict[str, Any]) -> None:

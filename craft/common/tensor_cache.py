@@ -2,7 +2,8 @@
 
 A cache entry is one safetensors file named by the digest of its *key*, a JSON value made of all inputs of the
 computation. The key itself is stored in the file and compared on reading, so an entry is either the answer to exactly
-this question or it is not used. Files are written atomically; a damaged one is reported, and made again.
+this question or it is not used. Files are written atomically and with a digest of their content, which is checked when
+they are read (entries of before have none and are read without): a damaged one is reported, and made again.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from craft.common import tensor_files
 from craft.common.errors import UserError
-from craft.common.files import atomic_path, cache_dir, digest_json
+from craft.common.files import cache_dir, digest_json
 from craft.common.switches import without
 
 log = logging.getLogger("craft.cache")
@@ -42,14 +42,16 @@ def load(kind: str, key: dict[str, Any], folder: str | Path | None = None) -> di
     if off(kind) or not path.is_file():
         return None
     try:
-        with safe_open(path, framework="pt") as stream:
-            if json.loads((stream.metadata() or {}).get("key", "null")) != json.loads(json.dumps(key)):
-                log.warning("%s answers another question than its name says; it is made again", path)
-                return None
-            return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError) as error:
-        log.warning("%s is damaged (%s); it is made again", path, error)
+        tensors, metadata = tensor_files.read(path)
+        if json.loads(metadata.get("key", "null")) != json.loads(json.dumps(key)):
+            log.warning("%s answers another question than its name says; it is made again", path)
+            return None
+    except (tensor_files.Unreadable, ValueError) as error:
+        log.warning("%s %s; it is made again", path, getattr(error, "reason", "is damaged"))
         return None
+    if tensor_files.DIGEST not in metadata:
+        _say_once("%s was cached without a digest, by an older version: read unchecked, as are others like it", path)
+    return tensors
 
 
 def store(
@@ -59,11 +61,17 @@ def store(
     about: dict[str, Any] | None = None,
     folder: str | Path | None = None,
 ) -> Path:
-    """Write the entry of ``key``; ``about`` is for people who look into the file. Returns its path."""
+    """Write the entry of ``key``; ``about`` is for people who look into the file. Returns its path.
+
+    UserError where it cannot be written, or holds what is not finite, which nobody should find; `remember` goes on
+    without.
+    """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(f"{name} of {kind} is not finite: set PREC to fp32, or give another backbone")
     path = entry(kind, key, folder)
     metadata = {"kind": kind, "key": json.dumps(key), "about": json.dumps(about or {}, indent=1)}
-    with atomic_path(path) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, metadata)
+    tensor_files.write(path, tensors, metadata)
     return path
 
 
@@ -79,5 +87,14 @@ def remember(kind: str, key: dict[str, Any], compute, about: dict[str, Any] | No
             if not off(kind):
                 store(kind, key, found, about)
         except UserError as error:
-            log.warning("not cached: %s", error)
+            _say_once("not cached, which costs time in every run: %s", error)
     return found
+
+
+_said: set[str] = set()
+
+
+def _say_once(message: str, about: object) -> None:
+    if message not in _said:
+        _said.add(message)
+        log.warning(message, about)

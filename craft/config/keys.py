@@ -69,6 +69,10 @@ RULES: dict[str, Rule] = {
     "DATASET.ALL_AS_UNLABELED": ANY,
     "DATASET.SUBSAMPLE_CLASSES": Rule(choices=("all", "base", "new")),
     "DATASET.SHOTS_PER": Rule(choices=("class", "group")),
+    "DATASET.SHOTS_FRACTION": SHARE,
+    "DATASET.SHOTS_PRIOR": Rule(choices=("balanced", "natural")),
+    "DATASET.SHOTS_VAL": Rule(choices=("min4", "as_train", "all", "none")),
+    "DATASET.FEWSHOT_FILE": ANY,
     "DATASET.TEMPLATE": ANY,
     "DATASET.PATH": ANY,
     "DATASET.CLASSNAMES": ANY,
@@ -117,6 +121,7 @@ RULES: dict[str, Rule] = {
     "OPTIM.WARMUP_RECOUNT": ANY,
     # -- training and testing
     "TRAIN.CHECKPOINT_FREQ": Rule(low=-1, volatile=True),
+    "TRAIN.CHECKPOINT_STEPS": Rule(low=0, volatile=True),
     "TRAIN.PRINT_FREQ": Rule(low=1, volatile=True),
     "TRAIN.COUNT_ITER": Rule(choices=("train_x", "train_u", "smaller_one")),
     "TEST.EVALUATOR": ANY,

@@ -84,7 +84,7 @@ class PromptLearner(nn.Module):
         super().__init__()
         self.backbone = backbone  # not a module: checkpoints hold only what was learned
         self.classnames, self.node, self.template = list(classnames), node, template
-        self._eval_text: Tensor | None = None
+        self._eval_text: tuple[Tensor, list[Tensor] | None] | None = None  # and what it was computed from, if learned
 
     # -- what a structure says ------------------------------------------------------------------------------------
 
@@ -143,22 +143,42 @@ class PromptLearner(nn.Module):
             return F.normalize(self.backbone.encode_image(images, None, self.compile_blocks).float(), dim=-1)
 
     def encode_text(self, image: Tensor | None = None) -> Tensor:
-        """(C, e) or (B, C, e), normalised float32. Outside training the features of all classes are kept."""
+        """(C, e) or (B, C, e), normalised float32.
+
+        Outside training the features of all classes are kept, for as long as what they were computed from stays equal:
+        an optimiser's step, a loaded state and an average written in place are all noticed.
+        """
         if self.text_per_image:
             assert image is not None, "texts depend on the image"
             # Nothing is kept for gradients in evaluation, but each text of each image has its states.
             images = len(image) if torch.is_grad_enabled() else max(1, TEXTS_AT_ONCE // len(self.classnames))
             return torch.cat([self._encode_text(self.text_prompts(part)) for part in image.split(images)])
+        keep = not (self.training or torch.is_grad_enabled())
         if self._eval_text is not None and not without("kept_texts"):
-            return self._eval_text
+            text, sources = self._eval_text
+            if sources is None or (keep and self._are(sources)):
+                return text
         prompts = self.text_prompts()
         if prompts is None:
             text = F.normalize(frozen_text_features(self.backbone, self.hand_written_texts()), dim=-1)
+            self._eval_text = text, None
         else:
             text = self._encode_text(prompts)
-        if prompts is None or not (self.training or torch.is_grad_enabled()):
-            self._eval_text = text
+            if keep:
+                # Copies: a counter of changes (Tensor._version) does not count what is written through `.data`.
+                self._eval_text = text, [tensor.detach().clone() for tensor in self._sources()]
         return text
+
+    def _sources(self) -> list[Tensor]:
+        """Everything of this structure that its texts may be computed from; of prompts that is little."""
+        return [*self.parameters(), *self.buffers()]
+
+    def _are(self, before: list[Tensor]) -> bool:
+        """Whether parameters and buffers have the device, type and values of ``before``."""
+        now = self._sources()
+        return len(now) == len(before) and all(
+            a.device == b.device and a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(now, before)
+        )
 
     def _encode_text(self, prompts: TextPrompts | None) -> Tensor:
         assert prompts is not None, "texts that depend on the image are prompted"

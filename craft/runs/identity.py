@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +25,7 @@ from craft.config.keys import rule_of
 #: what a number can depend on; yaml files are part of the resolved configuration
 CODE = ("craft", "anchors", "bundled", "datasets", "trainers")
 #: paths whose content counts: of the data, as `split_record` sees it, and of weight files, as `weight_files` does
-DATA_PATHS = ("DATASET.PATH", "DATASET.CLASSNAMES")
+DATA_PATHS = ("DATASET.PATH", "DATASET.CLASSNAMES", "DATASET.FEWSHOT_FILE")
 WEIGHT_PATHS = ("MODEL.BACKBONE.NAME", "MODEL.INIT_WEIGHTS")
 PARTS = {"train": "train_x", "unlabelled": "train_u", "val": "val", "test": "test"}
 #: image files of a part whose first bytes are looked at, and how many: milliseconds, also for ImageNet
@@ -130,6 +131,11 @@ def versions() -> dict[str, str]:
 # -- data and model ---------------------------------------------------------------------------------------------------
 
 
+def names_digest(names: Iterable[str]) -> str:
+    """Of class names in the order of their labels, 16 hex digits."""
+    return digest_json(list(names))[:16]
+
+
 def split_record(dataset, root: str) -> dict[str, Any]:
     """What a run's numbers depend on of a Dassl data set, and its sizes: cheap enough to be had again for comparison.
 
@@ -138,8 +144,8 @@ def split_record(dataset, root: str) -> dict[str, Any]:
     classnames: of the names in the order of their labels. files: for each part, of the sizes of its image files.
     samples: for each part, of what the first bytes of some of its image files are.
     subset: ``{"test": [719, 1797]}``, what was found and what the published set has, where they differ; empty for the
-    whole set, None where no published size is known. made_here: whether a reader drew the split for want of the
-    published one; None where nobody draws one.
+    whole set, None where no published size is known. told: what the reader says of its split and shots, the same for
+    everybody who has them (see `craft.datasets.prompt_dataset`); None for a data set that is not a reader of ours.
 
     Noticed therefore are other images, labels, domains, groups, names, another order or draw, and an image that was
     replaced by one of another size in bytes; by one of the very same size where it is among the `SAMPLE` files of its
@@ -162,12 +168,12 @@ def split_record(dataset, root: str) -> dict[str, Any]:
         "digest": digest_json(listed)[:16],
         **{name: len(items) for name, items in listed.items()},
         "classes": len(dataset.classnames),
-        "classnames": digest_json(list(dataset.classnames))[:16],
+        "classnames": names_digest(dataset.classnames),
         "parts": parts,
         "files": files,
         "samples": samples,
         "subset": getattr(dataset, "subset", None),
-        "made_here": getattr(dataset, "made_here", None),
+        "told": getattr(dataset, "told", None),
     }
 
 

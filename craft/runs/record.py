@@ -26,17 +26,23 @@ from craft.common.files import read_sealed, write_sealed
 from craft.common.memory import peak
 from craft.common.switches import switched_off
 from craft.runs import identity
+from craft.runs.explained import explained
+from craft.runs.leftovers import clear, put_aside
+from craft.runs.locks import lock, locked
 from craft.runs.matching import differences, listed, parts_that_count
 
-try:
-    import fcntl
-except ImportError:  # Windows: without locks, a running run looks like an interrupted one
-    fcntl = None  # type: ignore[assignment]  # None stands for a module that is not there
-
-RECORD, LOCK, STATE, METRICS = "run.json", ".run.lock", "state.pth.tar", "metrics.json"
+RECORD, METRICS = "run.json", "metrics.json"
+STATES = ("state.pth.tar", "state-before.pth.tar")  # the newest, and the one before; see `craft.runs.states`
 
 
 # -- reading a folder -------------------------------------------------------------------------------------------------
+
+
+ANEW = "run anew in place of what is there with --force"
+
+
+class DamagedRecord(UserError):
+    """``run.json`` is there and says nothing that could be read."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,18 @@ class State:
 
 
 def read(folder: str | os.PathLike) -> dict[str, Any] | None:
-    """The content of ``run.json``; None where there is none. UserError where it is damaged."""
+    """The content of ``run.json``; None where there is none. DamagedRecord where it is damaged."""
     path = Path(folder) / RECORD
     if not path.is_file():
         return None
-    found = read_sealed(path)
-    if not isinstance(found, dict) or "state" not in found:
-        raise UserError(f"{path} is not a run's record; delete it to start the run anew")
+    try:
+        found = read_sealed(path)
+    except UserError as error:
+        raise DamagedRecord(f"{path} is damaged ({error.__cause__ or error}); restore it, or {ANEW}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("state"), str):
+        raise DamagedRecord(f"{path} is not a run's record; restore it, or {ANEW}")
+    if not isinstance(found.get("config", {}), dict):
+        raise DamagedRecord(f"{path} is not whole: its config is none; restore it, or {ANEW}")
     return found
 
 
@@ -88,64 +99,6 @@ def log_of(folder: str | os.PathLike) -> Path | None:
 def mark_failed(folder: str | os.PathLike, error: str, command: list[str]) -> None:
     """Record a run that ended before it could say so itself (it did not get as far as its first line)."""
     write_sealed(Path(folder) / RECORD, {"state": "failed", "error": error, "command": shlex.join(command)})
-
-
-# -- one process a folder ---------------------------------------------------------------------------------------------
-
-
-def locked(folder: str | os.PathLike) -> bool:
-    """Whether a living process works in ``folder``."""
-    path = Path(folder) / LOCK
-    if fcntl is None or not path.is_file():
-        return False
-    with open(path) as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-_held: set = set()  # open lock files of this process
-
-
-def _let_go() -> None:
-    """In a forked child (a loader's worker): close the lock, or it would outlive the run with the worker."""
-    for stream in _held:
-        stream.close()
-    _held.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
-
-
-@contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = open(folder / LOCK, "a")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the output folder {folder}: {error.strerror}; choose another with --output-dir"
-        ) from error
-    with stream:
-        for attempt in range(5):
-            try:
-                if fcntl is not None:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if attempt == 4:
-                    raise UserError(
-                        f"another process is running in {folder}; wait for it or choose another --output-dir"
-                    ) from None
-                time.sleep(0.3)  # somebody may only be looking
-        _held.add(stream)
-        try:
-            yield
-        finally:
-            _held.discard(stream)
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -177,11 +130,13 @@ def what_to_do(
     for these data or not at all. OtherRun where the folder holds the results or finished epochs of a run with other
     settings, weights or data; its message ends with ``remedy``.
     """
+    if force:
+        return "new"
     found = read(folder)
-    if found is None or force or "config" not in found:
+    if found is None or "config" not in found:
         return "new"
     done = found["state"] == "done"
-    if not done and not (folder / STATE).is_file():
+    if not done and not has_state(folder):
         return "new"  # nothing there that could be lost
     different = differences(found, config, defaults, mode, absent)
     if different:
@@ -207,10 +162,10 @@ def begun_in(source: str | os.PathLike, config: dict, defaults: dict, absent: di
     source = Path(source)
     found = read(source)
     if found is None or "config" not in found:
-        if (source / STATE).is_file():
+        if has_state(source):
             raise UserError(
-                f"--resume {source}: it has {STATE} but no {RECORD} that says with which settings it was trained; put "
-                "its record beside it, or train anew without --resume"
+                f"--resume {source}: it has {STATES[0]} but no {RECORD} that says with which settings it was trained; "
+                "put its record beside it, or train anew without --resume"
             )
         return None
     different = differences(found, config, defaults, "train", absent)
@@ -222,13 +177,9 @@ def begun_in(source: str | os.PathLike, config: dict, defaults: dict, absent: di
     return found.get("split")
 
 
-def _clear(folder: Path) -> None:
-    """Take away what an earlier run left, so that nothing of it is taken for this one's. Logs stay."""
-    leftovers = [folder / STATE, folder / METRICS]
-    leftovers += [*folder.glob("*/model*.pth.tar*"), *folder.glob("*/checkpoint")]
-    leftovers += folder.glob("tensorboard/events.*")
-    for path in leftovers:
-        path.unlink(missing_ok=True)
+def has_state(folder: str | os.PathLike) -> bool:
+    """Whether a run could go on from what is in ``folder``."""
+    return any((Path(folder) / name).is_file() for name in STATES)
 
 
 def _now() -> str:
@@ -342,9 +293,12 @@ def session(
     without = switched_off()
     if without:
         print(f"Switched off: {', '.join(without)}")
-    with _lock(folder):
+    with lock(folder):
         todo = what_to_do(folder, config, defaults, mode, model, force, absent, data)
-        previous = read(folder) or {}
+        try:
+            previous = read(folder) or {}
+        except DamagedRecord:  # replaced by force
+            previous = {}
         code = identity.code_digest()
         if todo == "done":
             yield Session(folder, todo, previous, force)
@@ -372,25 +326,34 @@ def session(
         if todo == "resume":
             record["epoch"], record["timing"], record["split"] = (
                 previous.get("epoch", 0),
-                previous["timing"],
+                {"seconds": 0.0, "sessions": [], **(previous.get("timing") or record["timing"])},
                 previous.get("split"),
             )
-            earlier = previous["identity"]["code"]
+            earlier = (previous.get("identity") or {}).get("code", code)
             if earlier != code:
                 # Not refused: a fixed typo must not cost a week of training. But never hidden.
                 print(f"Note: this run was begun by another version of the code ({earlier}, now {code})")
                 record["identity"]["code"] = f"{earlier}+{code}" if code not in earlier.split("+") else earlier
-        elif "config" in previous:
-            _clear(folder)
+        elif "config" in previous or force:
+            clear(folder)
+        elif mode == "train":  # no record says whose it is
+            goes_on_from = config["RESUME"] and Path(config["RESUME"]).resolve() == folder.resolve()
+            put_aside(folder, but=STATES if goes_on_from else ())
         record["timing"]["sessions"].append({"started": _now(), "host": socket.gethostname(), "pid": os.getpid()})
         run = Session(folder, todo, record, force)
         run.update()
         try:
             yield run
-        except Exception as error:
+        except Exception as raised:
+            error = explained(raised, config, mode)
             message = str(error).strip().splitlines() or [type(error).__name__]
             last = message[-1] if isinstance(error, UserError) else f"{type(error).__name__}: {message[-1]}"
-            run.update(state="failed", error=last, traceback=traceback.format_exc())
-            raise
+            try:
+                run.update(state="failed", error=last, traceback=traceback.format_exc())
+            except UserError as unwritten:  # a full disk takes the record, too: what came first is what is told
+                print(f"Note: {unwritten}", file=sys.stderr)
+            if error is raised:
+                raise
+            raise error from raised
         record["timing"]["finished"] = _now()
         run.update(state="done")

@@ -28,6 +28,7 @@ class Caltech101(SplitFileDataset):
     dataset_dir = "caltech-101"
     image_dir = "101_ObjectCategories"
     split_file = "split_zhou_Caltech101.json"
+    examples = ("face", "ibis", "yin_yang")
     expected = Counts(classes=100, train=4128, val=1649, test=2465)
     files = (
         DataFile("101_ObjectCategories", "dir", images=9144, folders=102, sources=(ARCHIVE,)),

@@ -29,6 +29,7 @@ class DescribableTextures(SplitFileDataset):
     image_dir = "images"
     split_file = "split_zhou_DescribableTextures.json"
     template = "{} texture."
+    examples = ("banded", "marbled", "zigzagged")
     expected = Counts(classes=47, train=2820, val=1128, test=1692)
     files = (
         DataFile("images", "dir", images=5640, folders=47, sources=(ARCHIVE,)),

@@ -39,6 +39,7 @@ class EuroSAT(SplitFileDataset):
     image_dir = "2750"
     split_file = "split_zhou_EuroSAT.json"
     template = "a centered satellite photo of {}."
+    examples = ("Annual Crop Land", "Pasture Land", "Sea or Lake")
     expected = Counts(classes=10, train=13500, val=5400, test=8100)
     files = (
         DataFile("2750", "dir", images=27_000, folders=10, sources=(ARCHIVE,)),

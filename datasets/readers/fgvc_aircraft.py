@@ -28,6 +28,7 @@ class FGVCAircraft(PromptDataset):
 
     dataset_dir = "fgvc_aircraft"
     template = "a photo of a {}, a type of aircraft."
+    examples = ("707-320", "Cessna 560", "Yak-42")
     expected = Counts(classes=100, train=3334, val=3333, test=3333)
     files = (
         DataFile("images", "dir", images=10_000, sources=(ARCHIVE,)),

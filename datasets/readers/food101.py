@@ -29,6 +29,7 @@ class Food101(SplitFileDataset):
     image_dir = "images"
     split_file = "split_zhou_Food101.json"
     template = "a photo of {}, a type of food."
+    examples = ("apple_pie", "grilled_salmon", "waffles")
     expected = Counts(classes=101, train=50500, val=20200, test=30300)
     files = (
         DataFile("images", "dir", images=101_000, folders=101, sources=(ARCHIVE,)),

@@ -1,23 +1,23 @@
 """``ImageFolder``: anybody's own images, as folders or as a CSV, with all that the published sets can do.
 
 Folders: class folders (``cat/1.jpg``), domains of class folders (``photo/cat/1.jpg``), or split folders with either in
-them (``train/cat/1.jpg``; train with val and/or test). A CSV has the columns path and class, and may have domain, group
-and split. Where no split is given, 50 % / 20 % / 30 % of every class become train, val and test by a hash of the file
-names: the same in every run and on every machine, whatever the seed.
+them (``train/cat/1.jpg``; train with val and/or test). A CSV has the columns path and class (or label), and may have
+domain, group and split. Where no split is given, 50 % / 20 % / 30 % of every class become train, val and test by a hash
+of the file names: the same in every run and on every machine, whatever the seed.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from craft.common.errors import UserError
 from craft.common.files import cache_dir, digest_json
 from craft.datasets import listing
 from craft.datasets.annotations import inside, read_csv
-from craft.datasets.classnames import class_names
+from craft.datasets.classnames import class_names, composed
 from craft.datasets.domains import choose_domains
 from craft.datasets.groups import say_groups_drawn
 from craft.datasets.prompt_dataset import PromptDataset
@@ -75,14 +75,14 @@ class ImageFolder(PromptDataset):
         place = cls.place(cfg)
         if place.is_dir():
             return domains_of_folders(place)
-        return sorted({one.domain for one in from_csv(place, cls.locate(cfg))} - {""})
+        return sorted({composed(one.domain) for one in from_csv(place, cls.locate(cfg))} - {""})
 
     def read(self) -> Split:
         place = self.place(self.cfg)
         if not self.cfg.DATASET.CACHE_DIR:
             # Nothing is written among somebody's images: a cache folder there would look like another class.
             self.caches.places = [cache_dir("image_folder", digest_json(str(place))[:16])]
-        found = from_csv(place, self.folder) if place.is_file() else from_folders(place)
+        found = self.unified(from_csv(place, self.folder) if place.is_file() else from_folders(place))
         names = class_names(sorted({one.key for one in found}), self.cfg.DATASET.CLASSNAMES, self.folder)
         self.domains = sorted({one.domain for one in found} - {""})
         groups = sorted({one.group for one in found} - {""}, key=_as_number)
@@ -99,6 +99,18 @@ class ImageFolder(PromptDataset):
         split = self.divide(parts)
         split.listed, split.origin = True, str(place)
         return choose_domains(self.name, split, self.domains, self.cfg, self.rng)
+
+    def unified(self, found: list[Found]) -> list[Found]:
+        """``found`` with all names `composed`: what was written in two Unicode forms is one class (domain, group)."""
+        forms: dict[str, set[str]] = {}
+        for one in found:
+            for name in (one.key, one.domain, one.group):
+                forms.setdefault(composed(name), set()).add(name)
+        for name in sorted(name for name, written in forms.items() if len(written) > 1):
+            print(f"{self.name}: {name!r} is written in two Unicode forms, which are read as one")
+        return [
+            replace(one, key=composed(one.key), domain=composed(one.domain), group=composed(one.group)) for one in found
+        ]
 
     def divide(self, parts: dict[str, list[Item]]) -> Split:
         """The split that was given, completed; or one made here where none was."""
@@ -128,7 +140,7 @@ class ImageFolder(PromptDataset):
 
 def _as_number(text: str) -> tuple[int, int, str]:
     """Sorts 2 before 10, and numbers before words."""
-    return (0, int(text), text) if text.isdecimal() else (1, 0, text)
+    return (0, int(text), text) if text.isdecimal() and len(text) < 100 else (1, 0, text)
 
 
 # -- folders ---------------------------------------------------------------------------
@@ -136,26 +148,55 @@ def _as_number(text: str) -> tuple[int, int, str]:
 
 def from_folders(folder: Path) -> list[Found]:
     """The images of a tree of class folders, of domains or splits of them; UserError where it is none of these."""
+    inner = _wrapped(folder)
+    if inner:
+        print(f"Reading {folder / inner}, which is all that {folder} holds")
+    prefix, folder = f"{inner}/" if inner else "", folder / inner
     top = listing.subfolders(folder)
     known = {name: PARTS[name.lower()] for name in top if name.lower() in PARTS}
     if "train" not in known.values() or len(known) < 2:
-        return _classes_or_domains(folder, "", lambda **place: Found(**place))
+        return _classes_or_domains(folder, prefix, lambda **place: Found(**place))
     other = [name for name in top if name not in known]
     if other:
         raise UserError(f"{folder} has split folders ({', '.join(known)}) and beside them {other[0]!r}; move it away")
     found: list[Found] = []
     for name, part in known.items():
-        found += _classes_or_domains(folder / name, f"{name}/", lambda part=part, **place: Found(part=part, **place))
+        found += _classes_or_domains(
+            folder / name, f"{prefix}{name}/", lambda part=part, **place: Found(part=part, **place)
+        )
     return found
+
+
+def _wrapped(folder: Path) -> str:
+    """The path below ``folder`` where a layout begins, if that is further down: "a/b" where a holds only b; else "".
+
+    An archive that is unpacked into a folder of its own name makes such trees. One domain of class folders is a layout.
+    """
+    inner = Path()
+    while len(inner.parts) < 10:
+        names = listing.subfolders(folder / inner)
+        if len(names) != 1 or listing.holds_images(folder / inner):
+            break
+        below = folder / inner / names[0]
+        if listing.holds_images(below) or not any(listing.subfolders(below / n) for n in listing.subfolders(below)):
+            break
+        inner /= names[0]
+    return inner.as_posix() if inner.parts else ""
 
 
 def domains_of_folders(folder: Path) -> list[str]:
     """The domains that `from_folders` will find, sorted; only the two upper levels are listed."""
+    folder = folder / _wrapped(folder)
     top = listing.subfolders(folder)
     parts = [name for name in top if name.lower() in PARTS]
     if len(parts) > 1 and "train" in (PARTS[name.lower()] for name in parts):
-        return sorted({domain for part in parts for domain in domains_of_folders(folder / part)})
-    return [] if any(listing.image_names(folder / name) for name in top) else top
+        return sorted({domain for part in parts for domain in _domains(folder / part)})
+    return sorted(_domains(folder))
+
+
+def _domains(folder: Path) -> set[str]:
+    top = listing.subfolders(folder)
+    return set() if any(listing.holds_images(folder / name) for name in top) else {composed(name) for name in top}
 
 
 def _classes_or_domains(folder: Path, prefix: str, make: Callable[..., Found]) -> list[Found]:
@@ -175,20 +216,28 @@ def _classes_or_domains(folder: Path, prefix: str, make: Callable[..., Found]) -
     for domain in contents:
         for key, (images, deeper) in _contents(folder / domain).items():
             if deeper and not images:
-                raise UserError(f"{folder / domain / key} holds folders again; the deepest layout is domain/class")
+                raise UserError(
+                    f"{folder / domain / key} holds folders again; the deepest layout is domain/class: give the folder "
+                    f"that holds the class folders, e.g. {folder / domain / key}"
+                )
             found += [make(path=f"{prefix}{domain}/{key}/{i}", key=key, domain=domain) for i in images]
     return found
 
 
 def _contents(folder: Path) -> dict[str, tuple[list[str], list[str]]]:
-    """{subfolder: (its images, its folders)}; UserError for one with neither or with both, and for images beside."""
+    """{subfolder: (its images, its folders)}; UserError for one with neither or with both.
+
+    Images beside the folders belong to no class: they are left out, and named.
+    """
     names = listing.subfolders(folder)
     loose = listing.image_names(folder)
-    if loose:
+    if loose and not names:
         raise UserError(
             f"{folder} holds images itself ({loose[0]}); put each into a folder with the name of its class, or list "
             "them in a CSV (DATASET.PATH)"
         )
+    if loose:
+        print(f"Ignoring {len(loose)} image(s) beside the class folders in {folder}: {', '.join(loose[:3])}")
     if not names:
         raise UserError(f"{folder} holds no class folders; make one for each class, with its images")
     contents = {}
@@ -209,7 +258,7 @@ def from_csv(table: Path, root: Path) -> list[Found]:
     """The images that a CSV lists, with paths below ``root``; UserError with file and line for whatever is wrong."""
     found: list[Found] = []
     lines: dict[str, int] = {}
-    for line, row in read_csv(table, ("path", "class"), ("domain", "group", "split")):
+    for line, row in read_csv(table, ("path", "class"), ("domain", "group", "split"), {"label": "class"}):
         where = f"{table}, line {line}"
         path = inside(where, row["path"], root)
         if path in lines:

@@ -23,6 +23,7 @@ class ImageNet(ImageNetFamily):
     """
 
     dataset_dir = "imagenet"
+    examples = ("tench", "cliff dwelling", "toilet paper")
     expected = Counts(classes=1000, train=1_281_167, val=None, test=50_000)
     files = (
         DataFile("images/train", "dir", images=1_281_167, folders=1000, sources=(ARCHIVE,)),

@@ -23,5 +23,6 @@ class ImageNetA(ImageNetVariant):
 
     dataset_dir = "imagenet-adversarial"
     image_dir = "imagenet-a"
+    examples = ("stingray", "goldfinch", "junco")
     expected = Counts(classes=200, train=7500, val=None, test=7500)
     files = (DataFile("imagenet-a", "dir", images=7500, folders=200, sources=(ARCHIVE,)), CLASSNAMES)

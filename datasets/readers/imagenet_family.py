@@ -8,12 +8,17 @@ import posixpath
 from pathlib import Path
 
 from craft.common.errors import UserError
+from craft.common.files import digest_json
 from craft.datasets import listing
 from craft.datasets.annotations import read_lines
 from craft.datasets.prompt_dataset import PromptDataset
+from craft.datasets.published import Standing
 from craft.datasets.sources import DataFile, Source
 from craft.datasets.splits import Item, Split
 
+CLASSES = 1000
+#: of CoOp's classnames.txt: of the list of its pairs [WordNet id, name], so that blank lines and line ends do not count
+CLASSNAMES_DIGEST = "465d255ab9983fb1"
 CLASSNAMES = DataFile("classnames.txt", sources=(Source(gdrive="1-61f_ol79pViBFDG_IDlUQSwoLcn2XXF"),))
 
 
@@ -62,9 +67,27 @@ class ImageNetFamily(PromptDataset):
         return self.folder / "classnames.txt"
 
     def read_names(self) -> dict[str, str]:
-        """``read_classnames`` of this set's file, kept because labels are related to its rows."""
+        """``read_classnames`` of this set's file, kept because labels are related to its rows; a warning where they are
+        not CoOp's."""
         self.names_by_wnid = read_classnames(self.classnames_path)
+        if self.other_names:
+            print(
+                f"Warning: {self.classnames_path} is not CoOp's ({self.other_names}). Images, labels and shots are the "
+                "same, but the prompts of classes that are called otherwise are not, and neither is any accuracy"
+            )
         return self.names_by_wnid
+
+    @property
+    def other_names(self) -> str:
+        """In what ``classnames.txt`` is not CoOp's, "" where it is."""
+        if len(self.names_by_wnid) != CLASSES:
+            return f"{len(self.names_by_wnid)} classes instead of {CLASSES}"
+        found = digest_json(list(self.names_by_wnid.items()))[:16]
+        return "" if found == CLASSNAMES_DIGEST else f"other names: digest {found} instead of {CLASSNAMES_DIGEST}"
+
+    def standing(self, split: Split, parts: dict[str, str]) -> Standing:
+        other = self.other_names
+        return Standing(None, f"classnames.txt is not CoOp's: {other}" if other else "classnames.txt is CoOp's")
 
     def read_folders(self, relative: str, labels: dict[str, int] | None = None) -> list[Item]:
         """Items of a folder of class folders; labels number the sorted folders unless they are given.

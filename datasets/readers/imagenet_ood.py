@@ -55,6 +55,7 @@ class ImageNetOOD(PromptDataset):
         cfg.DATASET.SUBSAMPLE_CLASSES = "all"
         source, target = ImageNet(cfg), TARGETS[target_name](cfg)
         labelled, shifted = source.load(), target.load()
+        self.source_told = source.told
         self.wnids = [wnid for wnid in source.wnids if wnid in set(target.wnids)]
         if not self.wnids:
             raise UserError(f"{self.name}: imagenet and {target_name} have no class in common; check their folders")
@@ -76,8 +77,7 @@ class ImageNetOOD(PromptDataset):
             f"{self.name}: source imagenet, target {target_name}, {len(self.wnids)} classes in common, "
             f"{len(unlabelled)} unlabelled and {len(test)} test images of the target"
         )
-        assert labelled.val is not None, "ImageNet's reader gives its test images"
-        val = matched(source, labelled.val, 0)
+        val = None if labelled.val is None else matched(source, labelled.val, 0)
         return Split(train, val, test, unlabelled, listed=True, origin=f"imagenet and {target_name}")
 
     def choose_target(self) -> str:
@@ -120,6 +120,7 @@ class ImageNetOOD(PromptDataset):
 
     def finish(self, split: Split) -> Split:
         """The shots are drawn already, by the source's reader."""
+        self.told |= {name: self.source_told[name] for name in ("standing", "draw", "few_shot")}
         half = take_classes(split, self.cfg.DATASET.SUBSAMPLE_CLASSES)
         middle = (len(self.wnids) + 1) // 2
         wnids = {"all": self.wnids, "base": self.wnids[:middle], "new": self.wnids[middle:]}

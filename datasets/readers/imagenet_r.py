@@ -24,5 +24,6 @@ class ImageNetR(ImageNetVariant):
 
     dataset_dir = "imagenet-rendition"
     image_dir = "imagenet-r"
+    examples = ("goldfish", "great white shark", "hammerhead shark")
     expected = Counts(classes=200, train=30_000, val=None, test=30_000)
     files = (DataFile("imagenet-r", "dir", images=30_000, folders=200, sources=(ARCHIVE,)), CLASSNAMES)

@@ -25,5 +25,6 @@ class ImageNetSketch(ImageNetVariant):
 
     dataset_dir = "imagenet-sketch"
     image_dir = "images"
+    examples = ("tench", "cliff dwelling", "toilet paper")
     expected = Counts(classes=1000, train=50_889, val=None, test=50_889)
     files = (DataFile("images", "dir", images=50_889, folders=1000, sources=(ARCHIVE,)), CLASSNAMES)

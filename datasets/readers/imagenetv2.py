@@ -26,6 +26,7 @@ class ImageNetV2(ImageNetVariant):
 
     dataset_dir = "imagenetv2"
     image_dir = "imagenetv2-matched-frequency-format-val"
+    examples = ("tench", "cliff dwelling", "toilet paper")
     expected = Counts(classes=1000, train=10_000, val=None, test=10_000)
     files = (DataFile(image_dir, "dir", images=10_000, folders=1000, sources=(ARCHIVE,)), CLASSNAMES)
 

@@ -2,7 +2,7 @@
 
 from craft.common.errors import UserError
 from craft.common.files import read_json
-from craft.datasets.annotations import read_mat
+from craft.datasets.annotations import damage_named, read_mat
 from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
@@ -27,7 +27,9 @@ class OxfordFlowers(SplitFileDataset):
     dataset_dir = "oxford_flowers"
     image_dir = "jpg"
     split_file = "split_zhou_OxfordFlowers.json"
+    published_seed = 1
     template = "a photo of a {}, a type of flower."
+    examples = ("pink primrose", "wild pansy", "blackberry lily")
     expected = Counts(classes=102, train=4093, val=1633, test=2463)
     files = (
         DataFile("jpg", "dir", images=8189, sources=(IMAGES,)),
@@ -40,13 +42,15 @@ class OxfordFlowers(SplitFileDataset):
 
     def make_split(self) -> Split:
         names = read_json(self.folder / "cat_to_name.json")
-        labels = read_mat(self.folder / "imagelabels.mat", "labels")[0]
+        if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+            raise UserError(f"{self.folder / 'cat_to_name.json'} should map class ids to names; fetch it again")
+        path = self.folder / "imagelabels.mat"
+        with damage_named(path):
+            labels = [int(label) for label in read_mat(path, "labels")[0]]
         paths: dict[int, list[str]] = {}  # classes in the order in which they first appear: the draw depends on it
-        for number, class_id in enumerate(map(int, labels), start=1):
+        for number, class_id in enumerate(labels, start=1):
             if str(class_id) not in names:
-                raise UserError(
-                    f"{self.folder / 'imagelabels.mat'}, entry {number}: class {class_id} is not in cat_to_name.json"
-                )
+                raise UserError(f"{path}, entry {number}: class {class_id} is not in cat_to_name.json")
             paths.setdefault(class_id, []).append(f"jpg/image_{number:05d}.jpg")
         split = split_by_class([(k - 1, names[str(k)], listed) for k, listed in paths.items()], self.rng)
         split.origin = "imagelabels.mat"

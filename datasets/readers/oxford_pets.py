@@ -1,7 +1,7 @@
 """OxfordPets."""
 
 from craft.common.errors import UserError
-from craft.datasets.annotations import read_lines
+from craft.datasets.annotations import read_lines, whole_number
 from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
@@ -24,7 +24,9 @@ class OxfordPets(SplitFileDataset):
     dataset_dir = "oxford_pets"
     image_dir = "images"
     split_file = "split_zhou_OxfordPets.json"
+    published_seed = 1
     template = "a photo of a {}, a type of pet."
+    examples = ("abyssinian", "keeshond", "yorkshire_terrier")
     expected = Counts(classes=37, train=2944, val=736, test=3669)
     files = (
         DataFile("images", "dir", images=7390, sources=(IMAGES,)),
@@ -48,10 +50,9 @@ class OxfordPets(SplitFileDataset):
             fields = line.split()
             if line.startswith("#"):
                 continue
-            if len(fields) != 4 or not fields[1].isdecimal() or "_" not in fields[0]:
+            if len(fields) != 4 or "_" not in fields[0]:
                 raise UserError(f"{path}, line {number}: expected 'Breed_12 class-id species breed-id', found {line!r}")
-            if int(fields[1]) < 1:
-                raise UserError(f"{path}, line {number}: class id {fields[1]}; class ids start at 1")
+            class_id = whole_number(f"{path}, line {number}", "the class id", fields[1], least=1)
             breed = fields[0].rpartition("_")[0].lower()
-            items.append(Item(f"images/{fields[0]}.jpg", int(fields[1]) - 1, breed))
+            items.append(Item(f"images/{fields[0]}.jpg", class_id - 1, breed))
         return items

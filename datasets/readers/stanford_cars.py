@@ -1,7 +1,7 @@
 """StanfordCars."""
 
 from craft.common.errors import UserError
-from craft.datasets.annotations import read_mat
+from craft.datasets.annotations import damage_named, read_mat
 from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
@@ -30,6 +30,8 @@ class StanfordCars(SplitFileDataset):
 
     dataset_dir = "stanford_cars"
     split_file = "split_zhou_StanfordCars.json"
+    published_seed = 1
+    examples = ("2000 AM General Hummer SUV", "2012 FIAT 500 Abarth", "2012 smart fortwo Convertible")
     expected = Counts(classes=196, train=6509, val=1635, test=8041)
     files = (
         DataFile("cars_train", "dir", images=8144, sources=(TRAIN,)),
@@ -48,7 +50,9 @@ class StanfordCars(SplitFileDataset):
     )
 
     def make_split(self) -> Split:
-        names = [str(name[0]) for name in read_mat(self.folder / "devkit/cars_meta.mat", "class_names")[0]]
+        path = self.folder / "devkit/cars_meta.mat"
+        with damage_named(path):
+            names = [str(name[0]) for name in read_mat(path, "class_names")[0]]
         trainval = self.read_list("cars_train", "devkit/cars_train_annos.mat", names)
         test = self.read_list("cars_test", "cars_test_annos_withlabels.mat", names)
         return self.split_lists(trainval, test, "the annotations of devkit")
@@ -56,14 +60,16 @@ class StanfordCars(SplitFileDataset):
     def read_list(self, folder: str, annotations: str, names: list[str]) -> list[Item]:
         """Items of an annotation file: a struct array with ``fname`` and ``class``, class ids from 1."""
         path = self.folder / annotations
-        table = read_mat(path, "annotations")[0]
+        with damage_named(path):
+            table = read_mat(path, "annotations")[0]
         if not {"class", "fname"} <= set(table.dtype.names or ()):
             raise UserError(f"{path} has no class for its images; it must be the file with labels")
         items = []
         for number, row in enumerate(table, start=1):
-            class_id = int(row["class"][0, 0])
+            with damage_named(path):
+                class_id, image = int(row["class"][0, 0]), str(row["fname"][0])
             if not 1 <= class_id <= len(names):
                 raise UserError(f"{path}, entry {number}: class {class_id}, but there are {len(names)} classes")
             model, _, year = names[class_id - 1].rpartition(" ")
-            items.append(Item(f"{folder}/{row['fname'][0]}", class_id - 1, f"{year} {model}"))
+            items.append(Item(f"{folder}/{image}", class_id - 1, f"{year} {model}"))
         return items

@@ -30,6 +30,8 @@ class SUN397(SplitFileDataset):
     dataset_dir = "sun397"
     image_dir = "SUN397"
     split_file = "split_zhou_SUN397.json"
+    published_seed = 1
+    examples = ("abbey", "indoor chicken_coop", "youth_hostel")
     expected = Counts(classes=397, train=15880, val=3970, test=19850)
     files = (
         DataFile("SUN397", "dir", images=108_754, sources=(IMAGES,)),

@@ -3,7 +3,7 @@
 import re
 
 from craft.common.errors import UserError
-from craft.datasets.annotations import read_lines
+from craft.datasets.annotations import read_lines, whole_number
 from craft.datasets.registry import register_reader
 from craft.datasets.sources import Counts, DataFile, Source
 from craft.datasets.split_file import SplitFileDataset
@@ -30,7 +30,9 @@ class UCF101(SplitFileDataset):
     dataset_dir = "ucf101"
     image_dir = "UCF-101-midframes"
     split_file = "split_zhou_UCF101.json"
+    published_seed = 1
     template = "a photo of a person doing {}."
+    examples = ("Apply_Eye_Makeup", "Long_Jump", "Yo_Yo")
     expected = Counts(classes=101, train=7639, val=1898, test=3783)
     files = (
         DataFile("UCF-101-midframes", "dir", images=13_320, folders=101, sources=(FRAMES,)),
@@ -45,9 +47,9 @@ class UCF101(SplitFileDataset):
         labels: dict[str, int] = {}
         for number, line in read_lines(path):
             fields = line.split()
-            if len(fields) != 2 or not fields[0].isdecimal() or int(fields[0]) < 1:
+            if len(fields) != 2:
                 raise UserError(f"{path}, line {number}: expected 'number Action' with numbers from 1, found {line!r}")
-            labels[fields[1]] = int(fields[0]) - 1
+            labels[fields[1]] = whole_number(f"{path}, line {number}", "the number", fields[0], least=1) - 1
         trainval = self.read_list("trainlist01.txt", labels)
         test = self.read_list("testlist01.txt", labels)
         return self.split_lists(trainval, test, "trainlist01.txt and testlist01.txt")

@@ -1,1 +1,1 @@
-"""Commands about data: list, check, download, show."""
+"""Commands about data: list, check, download, show, fewshot."""

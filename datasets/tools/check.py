@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from craft.common.errors import UserError
@@ -80,7 +79,13 @@ def unexpected(path: Path, file: DataFile) -> str:
 
 def images_below(folder: Path) -> Iterator[str]:
     """Paths of the image files in and below a folder, links to folders followed, hidden ones left out."""
+    seen: set[tuple[int, int]] = set()  # a link may lead to a folder above it
     for base, folders, files in os.walk(folder, followlinks=True):
+        place = os.stat(base)
+        if (place.st_dev, place.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((place.st_dev, place.st_ino))
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if listing.is_image(name):
@@ -92,7 +97,8 @@ def unreadable(paths: list[str], workers: int | None = None) -> list[tuple[str, 
     bad = []
     # A thread pool: Pillow lets go of the interpreter while it decodes. Slices keep the queue of a million short.
     bar = tqdm(total=len(paths), unit="image", disable=None)
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, bar:
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, bar, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata is not our business here
         for start in range(0, len(paths), 4096):
             batch = paths[start : start + 4096]
             for path, reason in zip(batch, pool.map(fault, batch)):
@@ -103,16 +109,13 @@ def unreadable(paths: list[str], workers: int | None = None) -> list[tuple[str, 
 
 
 def fault(path: str) -> str:
-    """Why an image cannot be decoded, or ""."""
+    """Why an image cannot be read, or ""."""
+    from dassl.utils import read_image
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata is not our business here
-            with Image.open(path) as image:
-                image.convert("RGB")
-    except UnidentifiedImageError:
-        return "not an image"
-    except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        return " ".join(str(error).split()) or type(error).__name__
+        read_image(path)
+    except UserError as error:
+        return getattr(error, "reason", "") or str(error)
     return ""
 
 
@@ -123,7 +126,24 @@ def check_reading(name: str, load) -> tuple[list[Finding], object | None]:
     except UserError as error:
         return [Finding(name, "(reading it)", "error, see below", "", False, str(error))], None
     counts = ", ".join(f"{len(items)} {part}" for part, items in parts_of(dataset).items())
-    return [Finding(name, "(reading it)", f"{dataset.num_classes} classes, {counts}")], dataset
+    rows = [Finding(name, "(reading it)", f"{dataset.num_classes} classes, {counts}")]
+    rows += [Finding(name, f"({what})", said) for what, said in digests_of(dataset)]
+    return rows, dataset
+
+
+def digests_of(dataset) -> list[tuple[str, str]]:
+    """(what, digest and what is known of it) of the split, class names and shots; empty for Dassl's own data sets.
+
+    `craft.datasets.prompt_dataset` says what each is, `craft.datasets.digests` how it is taken.
+    """
+    told = getattr(dataset, "told", None)
+    if not told:
+        return []
+    rows = [("split", f"{told['split']} {told['standing']}".strip()), ("class names", told["classnames"])]
+    if told["few_shot"]:
+        both = " and ".join(f"{part} {digest}" for part, digest in told["few_shot"].items() if digest)
+        rows.append(("shots", f"{both}: {told['draw']}"))
+    return rows
 
 
 def check_images(name: str, dataset, root: Path) -> list[Finding]:

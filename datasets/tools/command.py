@@ -7,6 +7,7 @@
     craft data show EuroSAT --root DATA --out sheet.png
     craft data show ImageFolder --root MY_IMAGES --out sheet.png
     craft data verify Caltech101 --root DATA         does CLIP without learning give the published number?
+    craft data fewshot EuroSAT --root DATA --shots 16 --seed 1 --to shots.json      the shots of such a run, as a file
 
 `check` ends with status 0 only if nothing is missing. Trailing ``KEY VALUE`` pairs set configuration keys, e.g.
 ``DATASET.SOURCE_DOMAINS photo``. DATASETS.md says how each data set is prepared.
@@ -61,11 +62,10 @@ def declares_files(reader: type) -> TypeGuard[type[PromptDataset]]:
     return bool(getattr(reader, "files", ()))
 
 
-def load(name: str, root: str, options: list[str], allow_subset: bool):
-    """The whole data set, read as a run with seed 1 would read it, without writing a cache or split into ``root``."""
+def config(name: str, root: str, options: list[str], allow_subset: bool):
+    """The configuration of a run with seed 1 on a data set, as far as reading it goes; ``KEY VALUE`` pairs over it."""
     datasets.enter_into_dassl()
     from dassl.config import get_cfg_default
-    from dassl.data.datasets import build_dataset
 
     cfg = get_cfg_default()
     datasets.extend_cfg(cfg)
@@ -79,6 +79,14 @@ def load(name: str, root: str, options: list[str], allow_subset: bool):
         defaults = cfg.clone()
         merge_options(cfg, options)
         keys.check(cfg, defaults)
+    return cfg
+
+
+def load(name: str, root: str, options: list[str], allow_subset: bool):
+    """The whole data set, read as a run with seed 1 would read it, without writing a cache or split into ``root``."""
+    cfg = config(name, root, options, allow_subset)
+    from dassl.data.datasets import build_dataset
+
     random.seed(cfg.SEED)
     with tempfile.TemporaryDirectory(prefix="craft-datasets-") as scratch:
         if not cfg.DATASET.CACHE_DIR:
@@ -183,6 +191,7 @@ def command_download(options: argparse.Namespace) -> int:
 
 def command_show(options: argparse.Namespace) -> int:
     name = full_name(options.name)
+    from craft.datasets.tools.check import digests_of
     from craft.datasets.tools.show import contact_sheet
     from craft.datasets.tools.sizes import parts_of, sizes
 
@@ -190,6 +199,8 @@ def command_show(options: argparse.Namespace) -> int:
     parts = parts_of(dataset)
     for kind, rows in sizes(dataset).items():
         print(text_table([kind, *parts], rows), end="\n\n")
+    for what, said in digests_of(dataset):
+        print(f"digest of {what}: {said}")
     out = Path(options.out or f"{name}.png").expanduser()
     title = name
     if hasattr(dataset, "cfg"):  # Dassl's own data sets have neither config nor template
@@ -197,6 +208,24 @@ def command_show(options: argparse.Namespace) -> int:
     contact_sheet(dataset, title, out, options.per_class, options.classes)
     print(f"contact sheet: {out}")
     return 0
+
+
+def command_fewshot(options: argparse.Namespace) -> int:
+    name = full_name(options.name)
+    from craft.datasets.tools.shots import write_shots
+
+    asked = [] if options.shots is None else ["DATASET.NUM_SHOTS", str(options.shots)]
+    pairs = [*with_yaml(options.name, options.opts), "SEED", str(options.seed), *asked]
+    write_shots(
+        name, lambda more: config(name, options.root, pairs + more, allow_subset=True), options.to, options.prefix
+    )
+    return 0
+
+
+def command_document(options: argparse.Namespace) -> int:
+    from craft.datasets.tools.document import update
+
+    return 0 if update(Path(options.file), options.check) else 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -231,10 +260,23 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("name", metavar="NAME", help="a data set")
     one.add_argument("--root", default="", metavar="DIR", help="folder that holds the data sets' folders")
     one.add_argument("--out", default="", metavar="FILE.png", help="the sheet (default: NAME.png)")
-    one.add_argument("--per-class", type=positive, default=8, metavar="N", help="images in a row (default: 8)")
+    one.add_argument(
+        "--per-class", type=positive, default=8, metavar="N", help="images in a row (default: 8; 10,000 on a sheet)"
+    )
     one.add_argument("--classes", type=positive, default=40, metavar="N", help="classes shown at most (default: 40)")
     # Listed here, where people look for it; it makes runs, so the laboratory has it, and craft/__main__.py leads there.
     command("verify", _elsewhere, "hold CLIP without learning on a data set against the published number")
+    text = "write the shots that a run draws as a list that others can read; DATASET.FEWSHOT_FILE trains on such a list"
+    one = command("fewshot", command_fewshot, text, keys)
+    one.add_argument("name", metavar="NAME", help="a data set")
+    one.add_argument("--root", default="", metavar="DIR", help="folder that holds the data sets' folders")
+    one.add_argument("--shots", type=positive, metavar="K", help="images a class")
+    one.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the draw (default: 1)")
+    one.add_argument("--to", required=True, metavar="FILE", help=".json, or .jsonl for FILE_train and FILE_val")
+    one.add_argument("--prefix", default="", metavar="TEXT", help="put before every path, e.g. ./data (default: none)")
+    one = command("document", command_document, "write the parts of DATASETS.md that say what the readers declare")
+    one.add_argument("file", nargs="?", default="DATASETS.md", metavar="FILE", help="default: DATASETS.md")
+    one.add_argument("--check", action="store_true", help="write nothing; status 1 if the file says anything else")
     return main
 
 
@@ -257,7 +299,7 @@ def main(arguments: list[str] | None = None) -> int:
     options, trailing = interface.parse_known_args(arguments)
     options.opts = trailing
     stray = [text for text in options.opts if text.startswith("--")]
-    if stray or (options.opts and options.run not in (command_check, command_show)):
+    if stray or (options.opts and options.run not in (command_check, command_show, command_fewshot)):
         interface.error(f"unrecognized arguments: {' '.join(stray or options.opts)}")
     return options.run(options)
 

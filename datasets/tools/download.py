@@ -7,6 +7,7 @@ What there is to fetch stands in the readers' ``files``; nothing here knows a da
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import urllib.parse
@@ -20,7 +21,7 @@ from craft.datasets import listing
 from craft.datasets.generated import locked
 from craft.datasets.sources import DataFile, Source
 from craft.datasets.tools import archives
-from craft.datasets.tools.fetch import fetch
+from craft.datasets.tools.fetch import fetch, move_aside
 
 
 class Outcome(NamedTuple):
@@ -38,6 +39,9 @@ def download_dataset(files: tuple[DataFile, ...], folder: Path, keep: bool = Fal
     is unpacked once it lies in ``folder/.download`` under its name. Where a file has several sources, the next is
     tried when one fails; a file that fails for good does not keep the others from coming, and what is whole stays, so
     that the same call goes on from there.
+
+    Nothing is removed that was not downloaded here: an archive that was there before stays, and a file in the way of
+    another one from an archive is moved aside.
 
     Args:
         keep: leave the archives in ``folder/.download`` after unpacking them.
@@ -92,10 +96,13 @@ def _fetch_and_place(source: Source, members: list[DataFile], folder: Path, keep
     """One download: fetched, checked, unpacked where it is an archive, moved into place."""
     target = _saved_as(source, members[0], folder)
     workshop = target.parent
+    before = _identity(target)
     archive = fetch(source, target, published=members[0] if source.unpack is None else None)
     if source.unpack is None:
         target = folder / members[0].path
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise UserError(f"{target} is a folder where a file should be; move it away")
         os.replace(archive, target)
         return [members[0].path]
     scratch = workshop / f"{archive.name}.unpacked"
@@ -110,9 +117,20 @@ def _fetch_and_place(source: Source, members: list[DataFile], folder: Path, keep
         merge(scratch, folder / source.unpack)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    if not keep:
+    if before is not None and before == _identity(archive):
+        print(f"{archive} was there before and stays; delete it if you do not need it any more")
+    elif not keep:
         archive.unlink()
     return [member.path for member in members]
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is at ``path``; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _in_archive(scratch: Path, source: Source, member: DataFile) -> bool:
@@ -123,7 +141,8 @@ def _in_archive(scratch: Path, source: Source, member: DataFile) -> bool:
 def merge(source: Path, target: Path) -> None:
     """Move what is in ``source`` into ``target``: one rename for each entry that ``target`` does not have.
 
-    A folder that is in both is merged; a file that is in both is replaced.
+    A folder that is in both is merged. A file that is in both takes the place of one with the same bytes; one with
+    other bytes is moved aside, and a line says so.
     """
     target.mkdir(parents=True, exist_ok=True)
     for entry in sorted(source.iterdir()):
@@ -132,5 +151,9 @@ def merge(source: Path, target: Path) -> None:
             merge(entry, place)
         elif place.is_dir():
             raise UserError(f"{place} is a folder where the archive has a file; move it away")
+        elif place.exists() and entry.is_dir():
+            raise UserError(f"{place} is a file where the archive has a folder; move it away")
         else:
+            if place.is_file() and not filecmp.cmp(place, entry, shallow=False):
+                print(f"{place} is another file than the archive's; it is moved to {move_aside(place).name}")
             os.replace(entry, place)

@@ -33,6 +33,7 @@ def fetch(source: Source, target: Path, published: DataFile | None = None) -> Pa
 
     ``published`` may carry a size and checksums of its own (a plain file's). A resumed download that fails its
     checksum is fetched once more from the start: the server may have changed the file meanwhile without saying so.
+    A file that lies at ``target`` and is not the published one was put there by somebody: it is moved aside.
     """
     problem = ""
     if target.is_file():
@@ -41,7 +42,7 @@ def fetch(source: Source, target: Path, published: DataFile | None = None) -> Pa
             return target
         if not source.scripted:
             raise UserError(f"{target} is {problem}; fetch it again from {source}")
-        target.unlink()
+        print(f"{target} is {problem}; it is moved to {move_aside(target).name}, and the published file is fetched")
     part = target.with_name(target.name + ".part")
     for _ in range(2):
         resumed = part.exists()
@@ -56,6 +57,14 @@ def fetch(source: Source, target: Path, published: DataFile | None = None) -> Pa
         if not resumed:
             break
     raise UserError(f"{source} gave {problem}; nothing was kept. Try again, or fetch it by hand to {target}")
+
+
+def move_aside(path: Path) -> Path:
+    """Rename a file that is in the way to ``NAME.aside`` (``NAME.aside2``, …), and return its new path."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.aside{number if number > 1 else ''}")).exists():
+        number += 1
+    return path.rename(aside)
 
 
 def mismatch(path: Path, source: Source, published: DataFile | None = None) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
+from dassl.utils import read_image
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from craft.common.errors import UserError
 from craft.common.files import atomic_path
-from craft.datasets.tools.check import fault
 from craft.datasets.tools.sizes import domain_names, parts_of, sizes
 
 CELL, GAP, MARGIN, LINE = 72, 4, 12, 20
+MOST_IMAGES, MOST_ROWS = 10_000, 1_000  # on a sheet, empty places counted: at most 300 MB while it is drawn
 PAPER, INK, FAINT = "white", "black", (120, 120, 120)
 
 
@@ -22,6 +22,8 @@ def contact_sheet(dataset, title: str, out: str | Path, per_row: int = 8, max_cl
     Args:
         per_row: images of each row, spread evenly over the training images (test images where a row has none).
         max_classes: with more classes, this many are shown, spread evenly over the labels.
+
+    No more than ``MOST_IMAGES`` in ``MOST_ROWS`` are drawn, one at a time; a line says what is left out.
     """
     parts = parts_of(dataset)
     labels = sorted(dataset.lab2cname)
@@ -34,14 +36,18 @@ def contact_sheet(dataset, title: str, out: str | Path, per_row: int = 8, max_cl
     for kind in ("domain", "group"):
         head += [f"{kind} {name}: {_counts(parts, numbers)}" for name, *numbers in tables.get(kind, [])]
     by_class = dict(zip(labels, tables["class"]))
-    rows = []
+    found = []
     for label in shown:
         name, *numbers = by_class[label]
         for number, (what, items) in enumerate(_rows(dataset, parts, label)):
             captions = ["", ""] if number else [name, _counts(parts, numbers)]
-            paths = [item.impath for item in _spread(items, per_row)]
-            rows.append(([*captions, what], paths))
-    _draw(head, rows, per_row, Path(out))
+            found.append(([*captions, what], items))
+    rows = len(found[:MOST_ROWS])
+    longest = min(per_row, max((len(items) for _, items in found), default=1))
+    drawn = min(longest, MOST_IMAGES // max(1, rows))
+    if drawn < longest or rows < len(found):
+        print(f"A sheet holds {MOST_IMAGES:,} images in {MOST_ROWS:,} rows at most: drawing {drawn} in each of {rows}")
+    _draw(head, [(c, [item.impath for item in _spread(items, drawn)]) for c, items in found[:rows]], drawn, Path(out))
     return head
 
 
@@ -99,19 +105,17 @@ def _draw(head: list[str], rows: list[tuple[list[str], list[str]]], per_row: int
             sheet.paste(_thumbnail(path), (MARGIN + column + position * (CELL + GAP), y))
     if out.suffix.lower() != ".png":
         raise UserError(f"the contact sheet is a PNG: let --out end in .png instead of {out.name!r}")
-    encoded = io.BytesIO()
-    sheet.save(encoded, "PNG")
     with atomic_path(out) as temporary:
-        temporary.write_bytes(encoded.getvalue())
+        sheet.save(temporary, "PNG")
 
 
 def _thumbnail(path: str) -> Image.Image:
     """The whole image, fitted into a cell; a crossed cell where it cannot be decoded."""
     cell = Image.new("RGB", (CELL, CELL), (235, 235, 235))
-    if fault(path):
+    try:
+        fitted = ImageOps.contain(read_image(path), (CELL, CELL))
+    except UserError:
         ImageDraw.Draw(cell).line([(0, 0), (CELL, CELL), (CELL, 0), (0, CELL)], "red", 2)
         return cell
-    with Image.open(path) as image:
-        fitted = ImageOps.contain(image.convert("RGB"), (CELL, CELL))
     cell.paste(fitted, ((CELL - fitted.width) // 2, (CELL - fitted.height) // 2))
     return cell

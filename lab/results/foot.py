@@ -4,6 +4,7 @@ zero-shot runs are near the published numbers; what the test set's size allows t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from craft.common.files import digest_json
 from craft.lab.results import rows, stats, zeroshot
@@ -21,7 +22,7 @@ def of(grid: Grid, cells: dict[tuple[str, str], dict[int, Result]]) -> list[str]
         return []
     lines = [line for result in results for line in result.remarks]
     lines += zeroshot.lines(results)
-    lines += _tested(results) + _epochs(results) + _digests(results) + subsets(results)
+    lines += _tested(results) + _epochs(results) + _shots(results) + _digests(results) + subsets(results)
     return lines + _binomial(grid, cells) + _two_seeds(grid)
 
 
@@ -43,13 +44,39 @@ def _epochs(results: list[Result]) -> list[str]:
     return [f"epoch of trained prompts: {', '.join(rules)}"] if rules else []
 
 
+def _told(result: Result) -> dict[str, Any]:
+    """What the reader of a run's data said of its split and shots; empty for records from before it did."""
+    return ((result.record or {}).get("split") or {}).get("told") or {}
+
+
+def _shots(results: list[Result]) -> list[str]:
+    """How the images that were learned from were chosen, a line a way."""
+    ways = sorted({draw for result in results if result.few_shot and (draw := _told(result).get("draw"))})
+    return [f"learned from: {'; or from '.join(ways)}"] if 0 < len(ways) <= MANY else []
+
+
+def _split(result: Result) -> tuple[str, str]:
+    """(whose it is, digest): of the full split where the record has it, which no seed changes."""
+    if digest := _told(result).get("split"):
+        return result.dataset, digest
+    return f"{result.dataset} seed {result.seed}", result.split
+
+
+def _list(result: Result) -> str:
+    """Digest of the list of shots, as `craft data fewshot` prints it where the record has it."""
+    if not result.few_shot:
+        return ""
+    return (_told(result).get("few_shot") or {}).get("train") or result.few_shot
+
+
 def _digests(results: list[Result]) -> list[str]:
     lines = []
+    splits = [_split(result) for result in results]
     tests = {f"{r.dataset} {digest}": digest for r in results if (digest := rows.test_digest(r))}
     for what, found in (
         ("test images", tests),
-        ("split", {f"{r.dataset} seed {r.seed} {r.split}": r.split for r in results if r.split}),
-        ("few-shot lists", {f"{r.dataset} seed {r.seed} {r.few_shot}": r.few_shot for r in results if r.few_shot}),
+        ("split", {f"{whose} {digest}": digest for whose, digest in splits if digest}),
+        ("few-shot lists", {f"{r.dataset} seed {r.seed} {_list(r)}": _list(r) for r in results if r.few_shot}),
     ):
         digests = sorted(set(found.values()))
         if len(digests) > MANY:

@@ -163,9 +163,9 @@ def _told(result: Result, part: str, accuracy: float) -> list[str]:
     """What of a run's record differs from the papers' setting, and what its number looks like."""
     flat, split, reader = _flat(result), result.told.get("split") or {}, READERS.get(result.data.name)
     found = []
-    if split.get("made_here"):
-        name = getattr(reader, "split_file", "") or "the published split"
-        found.append(f"its split was made here, not read from the published {name}")
+    told = split.get("told") or {}
+    if told.get("published") is False:
+        found.append(f"its split is not the published one: {told.get('standing') or 'its digest is another'}")
     own, template = getattr(reader, "template", ""), flat.get("DATASET.TEMPLATE")
     if template and own and template != own:
         found.append(f"DATASET.TEMPLATE is {template!r}, the data set's own is {own!r}")
@@ -196,13 +196,13 @@ def _facts(result: Result) -> dict[str, str]:
     backbone = result.told.get("backbone") or {}
     counts = getattr(reader, "expected", None)
     whole = f" (published set: {counts.test:,} of all classes)" if counts else ""
-    made = "" if split.get("made_here") is None else "made here" if split["made_here"] else "read"
+    standing = str((split.get("told") or {}).get("standing") or "")
     found = {
         "weights": " ".join(filter(None, [result.backbone, str(backbone.get("fingerprint") or "")])),
         "template": str(flat.get("DATASET.TEMPLATE") or getattr(reader, "template", "")),
         "test images": f"{result.tested:,}{whole}" if result.tested is not None else "",
         "classes": str(result.classes or ""),
         "class names": str(split.get("classnames") or ""),
-        "split": " ".join(filter(None, [result.split, made])),
+        "split": " ".join(filter(None, [result.split, standing])),
     }
     return {name: text for name, text in found.items() if text}

@@ -13,6 +13,7 @@ from PIL import Image
 
 from craft import datasets
 from craft.datasets.sources import DataFile, Source
+from craft.datasets.tools import show
 from craft.datasets.tools.command import main
 from craft.datasets.tools.show import CELL, contact_sheet
 from tests.conftest import PROJECT
@@ -226,6 +227,41 @@ def test_a_sheet_of_many_classes_shows_some_of_all(tmp_path):
     assert "12 classes, 4 of them shown" in head[0]
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert 4 * CELL < sheet.height < 6 * CELL
+
+
+def test_a_sheet_is_never_larger_than_what_it_shows(tmp_path, capsys):
+    """--per-class 100000 asks for all images of the longest class, not for a sheet of 7.6 million columns."""
+    class_folders(tmp_path / "mine", {"a": 30, "b": 4})
+    arguments = ("show", "ImageFolder", "--root", tmp_path / "mine", "--out", tmp_path / "sheet.png")
+    assert run(capsys, *arguments, "--per-class", "100000", "--classes", "100000")[0] == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert 15 * CELL < sheet.width < 30 * CELL and sheet.height < 4 * CELL
+
+
+def test_a_sheet_has_a_largest_size_and_says_what_it_leaves_out(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(show, "MOST_IMAGES", 12)
+    monkeypatch.setattr(show, "MOST_ROWS", 3)
+    class_folders(tmp_path / "mine", dict.fromkeys("abcde", 20))
+    contact_sheet(load(tmp_path / "mine", "ImageFolder"), "mine", tmp_path / "sheet.png", per_row=100000)
+    assert "12 images in 3 rows at most: drawing 4 in each of 3" in capsys.readouterr().out
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.height < 5 * CELL and sheet.width < 12 * CELL
+
+
+def test_a_sheet_and_a_check_see_pictures_as_a_run_does(tmp_path, capsys):
+    """16 bits are neither white nor called fine while they are: here they are right, and 32 bits are named by both."""
+    for name in "ab":
+        class_folders(tmp_path / "mine", {name: 3})
+    grey = np.full((CELL, CELL), 128 * 257, np.uint16)
+    for path in (tmp_path / "mine" / "a").iterdir():
+        path.unlink()
+        Image.fromarray(grey).save(path.with_suffix(".png"))
+    contact_sheet(load(tmp_path / "mine", "ImageFolder"), "mine", tmp_path / "sheet.png", per_row=1)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert (np.asarray(sheet.convert("RGB")) == 128).all(axis=2).sum() >= CELL**2
+    Image.fromarray(grey.astype(np.int32)).save(tmp_path / "mine" / "a" / "03.tif")
+    status, out = run(capsys, "check", "ImageFolder", "--root", tmp_path / "mine", "--images")
+    assert status == 1 and re.search(r"a/03\.tif +cannot be decoded: it holds 32-bit whole numbers", out)
 
 
 def test_an_unreadable_image_does_not_end_the_sheet(tmp_path):

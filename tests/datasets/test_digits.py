@@ -192,6 +192,17 @@ def test_a_damaged_folder_is_made_again(tmp_path, monkeypatch):
     assert (one.read_bytes(), two.read_bytes()) == whole
 
 
+@pytest.mark.parametrize("damage", ["manifest", "image"])
+def test_a_damaged_folder_with_something_of_ones_own_is_kept_aside(tmp_path, monkeypatch, capsys, damage):
+    monkeypatch.setenv("CRAFT_CACHE", str(tmp_path))
+    folder = digits_folder()
+    (folder / "train" / "zero" / "mine.png").write_bytes(b"mine")
+    (folder / "manifest.json").write_text("{}") if damage == "manifest" else next(folder.rglob("0*.png")).unlink()
+    assert digits_folder() == folder and len(list(folder.rglob("*.png"))) == 1797
+    (kept,) = tmp_path.rglob("mine.png")
+    assert kept.read_bytes() == b"mine" and "which was not written here" in capsys.readouterr().out
+
+
 def test_an_interrupted_writing_is_not_believed(tmp_path, monkeypatch):
     monkeypatch.setenv("CRAFT_CACHE", str(tmp_path))
 

@@ -6,15 +6,19 @@ import io
 import os
 import stat
 import tarfile
+import tempfile
 import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from craft.common.errors import UserError
 from craft.datasets.sources import DataFile, Source
-from craft.datasets.tools import download, fetch
+from craft.datasets.tools import archives, download, fetch
 from craft.datasets.tools.archives import unpack
 
 CONTENT = bytes(range(256)) * 2000
@@ -88,8 +92,8 @@ def zipped(members, path=None):
     return buffer.getvalue()
 
 
-def tarred(path, *infos):
-    with tarfile.open(path, "w:gz") as archive:
+def tarred(path, *infos, mode="w:gz"):
+    with tarfile.open(path, mode) as archive:
         for info, content in infos:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
@@ -431,3 +435,191 @@ def test_a_hostile_archive_leaves_nothing_of_itself(server, tmp_path):
     assert "outside of the target" in failures[0]
     left = [name for name in everything(tmp_path) if not name.startswith("set/.download/")]
     assert left == [] and not any("1.jpg" in name for name in everything(tmp_path))
+
+
+# -- limits ------------------------------------------------------------------------
+
+
+def limited(monkeypatch, **values):
+    monkeypatch.setattr(archives, "LIMITS", archives.LIMITS._replace(**values))
+
+
+@pytest.mark.parametrize("kind", ["zip", "gz", "bz2", "xz"])
+def test_an_archive_that_grows_out_of_all_proportion_is_stopped(tmp_path, target, kind, monkeypatch):
+    """Three files of 400 kB in a few hundred bytes, where 1 MB is allowed: nothing beyond that is written."""
+    limited(monkeypatch, always=10**6)
+    archive, zeros = tmp_path / f"bomb.{kind}", bytes(400_000)
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+            for number in range(3):
+                opened.writestr(f"{number}.bin", zeros)
+    else:
+        tarred(archive, *(member(f"{number}.bin", content=zeros) for number in range(3)), mode=f"w:{kind}")
+    with pytest.raises(UserError, match=r"bomb\.\w+ unpacks to more than 1,000,000 bytes, 100 times its own size"):
+        unpack(archive, target)
+    assert sum(path.stat().st_size for path in target.iterdir()) <= 10**6
+
+
+def test_links_count_as_the_copies_that_they_become(tmp_path, target, monkeypatch):
+    limited(monkeypatch, always=10**6)
+    links = [member(f"link{number}", tarfile.SYMTYPE, "file") for number in range(9)]
+    archive = tarred(tmp_path / "a.tar.gz", member("file", content=bytes(200_000)), *links)
+    with pytest.raises(UserError, match="unpacks to more than"):
+        unpack(archive, target)
+
+
+def test_an_archive_larger_than_the_disk_is_stopped_before_it_is_full(tmp_path, target, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(UserError, match="make room and run the same command again"):
+        unpack(tarred(tmp_path / "a.tar.gz", member("file", content=bytes(2000))), target)
+    assert (target / "file").stat().st_size <= 1000
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_there_is_a_most_of_members(tmp_path, target, kind, monkeypatch):
+    limited(monkeypatch, members=10)
+    names = [f"{number}" for number in range(11)]
+    archive = tmp_path / f"a.{kind}"
+    if kind == "zip":
+        zipped(dict.fromkeys(names, "x"), archive)
+    else:
+        tarred(archive, *(member(name) for name in names))
+    with pytest.raises(UserError, match="has more than 10 members"):
+        unpack(archive, target)
+
+
+@pytest.mark.parametrize("length", [3, 39, 41, 2000])
+def test_a_chain_of_links_ends(tmp_path, target, length):
+    """As many as Linux follows, in the order that takes most rounds; and no circle."""
+    links = [member(f"{number}", tarfile.SYMTYPE, f"{number + 1}") for number in range(length)]
+    archive = tarred(tmp_path / "a.tar.gz", *links, member(f"{length}", content=b"x"))
+    if length <= archives.LIMITS.chain:
+        assert unpack(archive, target) == length + 1 and (target / "0").read_bytes() == b"x"
+        return
+    with pytest.raises(UserError, match="behind more than 40 links"):
+        unpack(archive, target)
+
+
+def test_links_in_a_circle_are_named(tmp_path, target):
+    archive = tarred(
+        tmp_path / "a.tar",
+        member("a", tarfile.SYMTYPE, "b"),
+        member("b", tarfile.SYMTYPE, "a"),
+        member("c", content=b"x"),
+    )
+    with pytest.raises(UserError, match="'a' links to 'b', which is no file in it"):
+        unpack(archive, target)
+
+
+def test_a_header_cannot_ask_for_memory(tmp_path, target):
+    """Extended headers are read whole: 50 MB of zeros compress to nothing."""
+    info = tarfile.TarInfo("././@PaxHeader")
+    info.type = tarfile.XHDTYPE
+    archive = tarred(tmp_path / "a.tar.gz", member("good", content=b"1"), (info, bytes(50_000_000)))
+    with pytest.raises(UserError, match=r"damaged or cut short \(a header of 50,000,384 bytes\)"):
+        unpack(archive, target)
+
+
+def test_a_link_in_a_zip_cannot_ask_for_memory(tmp_path, target):
+    info = zipfile.ZipInfo("link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(info, bytes(2_000_000))
+    with pytest.raises(UserError, match="the target of link 'link' is too long"):
+        unpack(tmp_path / "a.zip", target)
+
+
+def test_a_member_without_a_name_is_damage(tmp_path, target):
+    content = zipped({"a": "one"})
+    at = content.index(b"PK\x01\x02") + 28  # the length of the name, in the directory
+    (tmp_path / "a.zip").write_bytes(content[:at] + b"\0\0" + content[at + 2 :])
+    with pytest.raises(UserError, match=r"damaged or cut short"):
+        unpack(tmp_path / "a.zip", target)
+
+
+def small_archives():
+    """Small valid archives of every kind, to damage."""
+    yield zipped({"a/1.jpg": "one", "a/2.jpg": "two"})
+    for mode in ("w:", "w:gz", "w:bz2", "w:xz"):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode=mode, format=tarfile.PAX_FORMAT) as archive:
+            for info, content in (
+                member("a/" + "é" * 120, content=b"one"),
+                member("b", tarfile.SYMTYPE, "a/x"),
+                member("a/x", content=b"two"),
+            ):
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+        yield buffer.getvalue()
+
+
+SMALL = list(small_archives())
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), content=st.sampled_from(SMALL), cut=st.floats(0, 1))
+def test_any_bytes_are_unpacked_or_end_in_a_named_error(tmp_path_factory, data, content, cut):
+    content = bytearray(content[: round(cut * len(content))] if cut < 0.3 else content)
+    for _ in range(data.draw(st.integers(0, 8)) if content else 0):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory(dir=tmp_path_factory.getbasetemp()) as folder:
+        archive, into = Path(folder) / "fuzzed.archive", Path(folder) / "into"
+        archive.write_bytes(content)
+        into.mkdir()
+        try:
+            assert unpack(archive, into) >= len(everything(into)) > 0  # two members may have one name
+        except UserError as error:
+            assert "fuzzed.archive" in str(error)
+        assert sorted(os.listdir(folder)) == ["fuzzed.archive", "into"]
+        assert not any(path.is_symlink() for path in into.rglob("*"))
+
+
+# -- nothing of a user's is lost ---------------------------------------------------
+
+
+def test_a_file_put_there_by_hand_is_moved_aside_and_said(server, tmp_path, capsys):
+    server.files["a.zip"] = CONTENT
+    source = Source(url=server.url("a.zip"), sha256=hashlib.sha256(CONTENT).hexdigest())
+    for number, own in enumerate((b"mine", b"mine too")):
+        (tmp_path / "a.zip").write_bytes(own)
+        assert fetch.fetch(source, tmp_path / "a.zip").read_bytes() == CONTENT
+        said = capsys.readouterr().out
+        name = f"a.zip.aside{2 if number else ''}"
+        assert f"it is moved to {name}" in said and "instead of" in said
+        assert (tmp_path / name).read_bytes() == own
+
+
+def test_an_archive_put_there_by_hand_stays_after_it_was_unpacked(tmp_path, capsys):
+    content = zipped({"images/1.jpg": "1"})
+    source = Source(page="https://ask.them", filename="i.zip", unpack="", md5=hashlib.md5(content).hexdigest())
+    saved = tmp_path / "set" / ".download" / "i.zip"
+    saved.parent.mkdir(parents=True)
+    saved.write_bytes(content)
+    files = (DataFile("images", "dir", sources=(source,)),)
+    assert download.download_dataset(files, tmp_path / "set").placed == ["images"]
+    assert saved.read_bytes() == content and "i.zip was there before and stays" in capsys.readouterr().out
+
+
+def test_an_archive_that_was_downloaded_goes_after_it_was_unpacked(server, tmp_path):
+    server.files = {"set.zip": zipped({"set-1.0/images/a/1.jpg": "1", "set-1.0/list.txt": "l"}), "split.json": b"{}"}
+    download.download_dataset(set_of_files(server), tmp_path / "set")
+    assert not (tmp_path / "set" / ".download" / "set.zip").exists()
+
+
+def test_a_file_of_ones_own_in_the_way_of_an_archives_is_moved_aside(server, tmp_path, capsys):
+    server.files = {"set.zip": zipped({"set-1.0/images/a/1.jpg": "1", "set-1.0/list.txt": "l"}), "split.json": b"{}"}
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "list.txt").write_text("corrected by me")  # while images are missing
+    download.download_dataset(set_of_files(server), folder)
+    assert (folder / "list.txt").read_text() == "l"
+    assert (folder / "list.txt.aside").read_text() == "corrected by me"
+    assert "list.txt is another file than the archive's; it is moved to list.txt.aside" in capsys.readouterr().out
+
+
+def test_a_folder_in_the_way_of_a_file_is_named(server, tmp_path):
+    server.files = {"x.txt": b"x"}
+    (tmp_path / "set" / "x.txt").mkdir(parents=True)
+    files = (DataFile("x.txt", sources=(Source(url=server.url("x.txt")),)),)
+    (failure,) = download.download_dataset(files, tmp_path / "set").failures
+    assert "x.txt is a folder where a file should be" in failure

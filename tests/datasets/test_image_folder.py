@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import sys
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 
 from craft import datasets
 from craft.common.errors import UserError
+from craft.datasets.tools.check import images_below
 from craft.datasets.tools.command import main
 from tests.fixtures_data.trees import load
 
@@ -310,6 +313,7 @@ def both_at_once(base):
 
 def too_deep(base):
     class_folders(base / "x" / "y", {"a": 2})
+    class_folders(base / "z" / "y", {"a": 2})
 
 
 def odd_beside_splits(base):
@@ -330,7 +334,7 @@ def class_never_trained(base):
         (loose_images, r"holds images itself \(1\.jpg\)"),
         (mixed_depth, "'a' holds images, 'deeper' holds folders"),
         (both_at_once, r"a holds images \(00\.jpg\) and folders \(more\)"),
-        (too_deep, "a holds folders again|y holds folders again"),
+        (too_deep, "x/y holds folders again; .*give the folder that holds the class folders, e.g. .*/mine/x/y"),
         (odd_beside_splits, "beside them 'labels'"),
         (class_never_trained, r"label 1 \('b', e\.g\. test/b/00\.jpg\) has no training image"),
         (lambda base: base.mkdir(), "holds no class folders"),
@@ -372,3 +376,100 @@ def test_each_choice_of_domains_keeps_its_draw(domains, capsys):
             assert ("as drawn before" in said) == again and ("drawn now" in said) != again
             assert drawn.setdefault(target, names(data.train_x, domains)) == names(data.train_x, domains)
             assert not any(name.startswith(target) for name in drawn[target])
+
+
+# -- trees as people really have them ------------------------------------------------
+
+
+def test_an_image_beside_the_class_folders_is_named_and_left_out(folder, capsys):
+    draw(folder / "notes.jpg")
+    data = load(folder, "ImageFolder")
+    assert data.classnames == sorted(CLASSES)
+    assert f"Ignoring 1 image(s) beside the class folders in {folder}: notes.jpg" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layout", ["classes", "domains", "csv"])
+def test_a_name_in_two_unicode_forms_is_one_class(tmp_path, capsys, layout):
+    forms = [unicodedata.normalize(form, "café") for form in ("NFC", "NFD")]
+    assert forms[0] != forms[1]
+    base = tmp_path / "mine"
+    for number, form in enumerate(forms):
+        inner = base / ("photo" if layout == "domains" else ".")
+        class_folders(inner, {form: 6})
+        for index in range(6):
+            (inner / form / f"{index:02d}.jpg").rename(inner / form / f"{number}{index}.jpg")
+    class_folders(inner, {"tea": 6})
+    options = {}
+    if layout == "csv":
+        rows = [f"{form}/{n}{k}.jpg,{form}" for n, form in enumerate(forms) for k in range(6)]
+        table(base, rows + [f"tea/{k:02d}.jpg,tea" for k in range(6)])
+        options = {"PATH": "list.csv"}
+    data = load(base, "ImageFolder", **options)
+    assert data.classnames == [forms[0], "tea"]
+    assert Counter(item.label for part in parts(data) for item in part) == {0: 12, 1: 6}
+    assert "'café' is written in two Unicode forms, which are read as one" in capsys.readouterr().out
+
+
+def test_a_class_is_named_in_either_form(tmp_path):
+    class_folders(tmp_path / "mine", {unicodedata.normalize("NFD", "café"): 6, "tea": 6})
+    (tmp_path / "names.txt").write_text(unicodedata.normalize("NFC", "café") + ",coffee house\n")
+    data = load(tmp_path / "mine", "ImageFolder", CLASSNAMES=str(tmp_path / "names.txt"))
+    assert data.classnames == ["coffee house", "tea"]
+
+
+def test_names_that_differ_in_form_alone_are_one_name(tmp_path):
+    class_folders(tmp_path / "mine", {"a": 2, "b": 2})
+    forms = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    (tmp_path / "names.txt").write_text("\n".join(f"{key},{name}" for key, name in zip("ab", forms)))
+    with pytest.raises(UserError, match="two classes have the same name"):
+        load(tmp_path / "mine", "ImageFolder", CLASSNAMES=str(tmp_path / "names.txt"))
+
+
+@pytest.mark.parametrize("wrapping", ["cars_train", "cars_train/cars_train"])
+def test_folders_of_an_archives_name_around_everything_are_understood(tmp_path, capsys, wrapping):
+    class_folders(tmp_path / wrapping, {"audi": 6, "bmw": 6})
+    data = load(tmp_path, "ImageFolder")
+    assert data.classnames == ["audi", "bmw"] and len(data.domains) == 1
+    assert ("which is all that" in capsys.readouterr().out) == ("/" in wrapping)
+
+
+def test_split_folders_may_be_wrapped_too(tmp_path):
+    for part, count in (("train", 5), ("test", 3)):
+        class_folders(tmp_path / "cars" / part, {"audi": count, "bmw": count})
+    data = load(tmp_path, "ImageFolder")
+    assert [len(part) for part in parts(data)] == [10, 0, 6] and not data.domains
+
+
+def test_domains_that_are_wrapped_are_known_before_a_run(tmp_path):
+    from craft.datasets.readers.image_folder import domains_of_folders, from_folders
+
+    for domain in ("photo", "sketch"):
+        class_folders(tmp_path / "PACS" / domain, {"a": 2, "b": 2})
+    assert domains_of_folders(tmp_path) == ["photo", "sketch"] == sorted({one.domain for one in from_folders(tmp_path)})
+
+
+def test_what_a_mac_packs_beside_folders_is_passed_over(folder):
+    (folder / "__MACOSX" / "cat").mkdir(parents=True)
+    (folder / "__MACOSX" / "cat" / "._00.jpg").write_bytes(b"x")
+    assert load(folder, "ImageFolder").classnames == sorted(CLASSES)
+
+
+def test_links_in_a_circle_are_no_classes(folder):
+    (folder / "circle").symlink_to("circle")
+    assert load(folder, "ImageFolder").classnames == sorted(CLASSES)
+    (folder / "cat" / "circle.jpg").symlink_to("circle.jpg")
+    with pytest.raises(UserError, match=r"no such image: .*circle\.jpg"):
+        load(folder, "ImageFolder")
+    (folder / "cat" / "circle.jpg").unlink()
+    (folder / "cat" / "up").symlink_to("..")
+    assert len(list(images_below(folder))) == sum(CLASSES.values())
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file system takes UTF-8 names only")
+@pytest.mark.parametrize("place", ["class", "image"])
+def test_a_name_that_is_not_utf8_is_named(folder, place):
+    os.rename(folder / "cat", os.fsencode(folder) + b"/caf\xe9") if place == "class" else os.rename(
+        folder / "cat" / "00.jpg", os.fsencode(folder / "cat") + b"/caf\xe9.jpg"
+    )
+    with pytest.raises(UserError, match=r"the name of caf\\xe9.* is not UTF-8; rename it"):
+        load(folder, "ImageFolder")

@@ -3,7 +3,9 @@
 import multiprocessing
 import random
 from itertools import islice
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +22,8 @@ from PIL import Image
 from craft import datasets
 from craft.common.errors import UserError
 from craft.datasets import ReadableImages
-from craft.datasets.loading import SeededOrder, keep_decoded, steady, within_cores
+from craft.datasets.kept import KeptImages
+from craft.datasets.loading import SeededOrder, keep_decoded, steady, stop_workers, within_cores
 from tests.runs import interrupted_after, metrics, run
 
 COUNT, PIXELS = 10, (24, 18)
@@ -45,7 +48,7 @@ def configuration(transforms, workers=0):
     return cfg
 
 
-def loader_of(items, transforms=DRAWING, workers=0, keep=0, sampler="RandomSampler", is_train=True):
+def loader_of(items, transforms=DRAWING, workers=0, keep=0, sampler="RandomSampler", is_train=True, method=None):
     cfg = configuration(transforms, workers)
     cfg = within_cores(cfg)
     loader = build_data_loader(
@@ -57,6 +60,7 @@ def loader_of(items, transforms=DRAWING, workers=0, keep=0, sampler="RandomSampl
         is_train=is_train,
         dataset_wrapper=ReadableImages,
     )
+    loader.multiprocessing_context = method
     loader = steady(loader)
     keep_decoded([loader, None], keep)
     return loader
@@ -238,6 +242,59 @@ def test_a_bad_image_is_noticed_when_it_is_asked_for(items, tmp_path, capsys):
     assert images.kept == COUNT and "bad" not in capsys.readouterr().out
     assert images[3]["impath"] == mixed[5].impath  # the next of its class
     assert "Skipping a bad image" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_processes_that_are_not_forked_share_the_kept_images(items, method):
+    """The pixels are neither in what is sent to a process nor read again by it, and the numbers are those of fork."""
+    alone = epochs(loader_of(items), count=2)
+    shared = loader_of(items, workers=1, keep=1, method=method)
+    sent = len(ForkingPickler.dumps(shared.dataset))
+    assert shared.dataset.kept == COUNT
+    empty = loader_of(items, workers=1, method=method)
+    pixels = COUNT * PIXELS[0] * PIXELS[1] * 3
+    assert sent < len(ForkingPickler.dumps(empty.dataset)) + 3000 < pixels
+    hidden = [Path(item.impath) for item in items]
+    try:
+        for path in hidden:
+            path.rename(path.with_suffix(".away"))
+        assert same(alone, epochs(shared, count=2))
+    finally:
+        stop_workers(shared)
+        for path in hidden:
+            path.with_suffix(".away").rename(path)
+
+
+def test_images_that_shared_memory_cannot_hold_are_read_as_before(items, monkeypatch, capsys):
+    monkeypatch.setattr("craft.datasets.kept.SHARED_MEMORY", "/room")
+    monkeypatch.setattr("craft.datasets.kept.PIECE", 7 * 768)
+    rooms = iter([10**6, 100])
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=next(rooms)))
+    cfg = configuration(())
+    images = ReadableImages(cfg, items, transform=build_transform(cfg), is_train=False)
+    assert images.keep(2**20, shared=True) == 7 * 768 and images.kept == 7
+    assert "Shared memory is full" in capsys.readouterr().out
+    plain = ReadableImages(cfg, items, transform=build_transform(cfg), is_train=False)
+    assert all(torch.equal(images[i]["img"], plain[i]["img"]) for i in range(COUNT))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_kept_images_are_what_was_added(data):
+    """Whatever their sizes and order, in pieces of any size, at once and after being sent."""
+    size = st.tuples(st.integers(1, 9), st.integers(1, 9))
+    added = data.draw(st.dictionaries(st.integers(0, 100), size, max_size=12))
+    draw = np.random.default_rng(0)
+    kept = KeptImages(shared=data.draw(st.booleans()))
+    arrays = {index: draw.integers(0, 256, (*shape, 3), dtype=np.uint8) for index, shape in added.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("craft.datasets.kept.PIECE", data.draw(st.integers(1, 1000)))
+        assert all(kept.add(index, array) for index, array in arrays.items()) and kept.flush()
+    assert len(kept) == len(arrays) and kept.bytes == sum(array.nbytes for array in arrays.values())
+    for index in range(101):
+        found = kept.get(index)
+        assert (found is None) == (index not in arrays)
+        assert found is None or np.array_equal(found, arrays[index])
 
 
 # -- runs -------------------------------------------------------------------------------------------------------------

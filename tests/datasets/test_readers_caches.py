@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from craft.common.files import digest_json
 from craft.datasets import split_file
 from craft.datasets.readers.eurosat import EuroSAT
 from tests.fixtures_data.trees import load, make_cfg, make_tree, private_copy, triples
@@ -61,6 +62,20 @@ def test_damaged_draw_is_drawn_again(root, damage, capsys):
     assert drawn(root) == wanted
     assert f"Not using {path}" in capsys.readouterr().out
     assert path.read_text() == good
+
+
+def test_a_draw_by_the_run_that_made_the_split_is_not_believed(eurosat, tmp_path, capsys):
+    """Earlier versions went on with the stream that the split had used, and kept what came of it."""
+    root = private_copy(eurosat[False], tmp_path / "data")
+    wanted = drawn(root)
+    path = root / "eurosat" / "split_fewshot" / "shot_4-seed_1.json"
+    content = json.loads(path.read_text())
+    del content["sha256"], content["stream"]
+    other, _ = drawn(root, seed=2)
+    content["train"] = [[path.removeprefix("eurosat/"), label] for path, label, _ in other]
+    path.write_text(json.dumps(content | {"sha256": digest_json(content)}))
+    assert drawn(root) == wanted != (other, wanted[1])
+    assert "stale: drawn with another stream" in capsys.readouterr().out
 
 
 def test_root_may_move(root, tmp_path):

@@ -152,11 +152,23 @@ def test_images_in_train_and_test_are_reported(tree, capsys):
     ("name", "path", "line", "text", "said"),
     [
         ("OxfordPets", "annotations/trainval.txt", 3, "Abyssinian_1 1 1", "Breed_12"),
-        ("OxfordPets", "annotations/test.txt", 1, "Abyssinian_1 0 1 1", "class ids start at 1"),
+        (
+            "OxfordPets",
+            "annotations/test.txt",
+            1,
+            "Abyssinian_1 0 1 1",
+            "the class id is '0', not a whole number from 1",
+        ),
         ("FGVCAircraft", "images_variant_val.txt", 2, "0012345 707-321", "707-320"),
         ("SUN397", "Testing_01.txt", 4, "/a/nowhere/sun_a.jpg", "a/nowhere"),
         ("UCF101", "ucfTrainTestlist/trainlist01.txt", 5, "Juggling/v_Juggling_g01_c01.avi 10", "Juggling"),
-        ("UCF101", "ucfTrainTestlist/classInd.txt", 2, "two BalanceBeam", "number Action"),
+        (
+            "UCF101",
+            "ucfTrainTestlist/classInd.txt",
+            2,
+            "two BalanceBeam",
+            "the number is 'two', not a whole number from 1",
+        ),
         ("ImageNet", "classnames.txt", 7, "n00000001", "no class name"),
     ],
 )
@@ -198,6 +210,48 @@ def test_flowers_class_without_name(tree):
     del names["6"]
     (folder / "cat_to_name.json").write_text(json.dumps(names))
     assert "class 6 is not in cat_to_name.json" in error_of(root, "OxfordFlowers")
+
+
+@pytest.mark.parametrize("names", ["[]", '{"1": 2}', '{"1": null}', "7"])
+def test_flowers_names_of_another_kind(tree, names):
+    root, folder = tree("OxfordFlowers", splits=False)
+    (folder / "cat_to_name.json").write_text(names)
+    assert "cat_to_name.json should map class ids to names" in error_of(root, "OxfordFlowers")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "variable", "value"),
+    [
+        ("OxfordFlowers", "imagelabels.mat", "labels", np.array([["one", "two"]], dtype=object)),
+        ("OxfordFlowers", "imagelabels.mat", "labels", np.array([[np.nan, 1.0]])),
+        ("StanfordCars", "devkit/cars_meta.mat", "class_names", np.zeros((1, 3))),
+        ("StanfordCars", "devkit/cars_train_annos.mat", "annotations", np.zeros((0, 3))),
+        ("StanfordCars", "devkit/cars_train_annos.mat", "annotations", {"class": "x", "fname": "y"}),
+    ],
+)
+def test_mat_files_of_another_build_are_named(tree, name, file, variable, value):
+    root, folder = tree(name, splits=False)
+    savemat(folder / file, {variable: value})
+    assert file in error_of(root, name)
+
+
+def test_lists_cannot_name_images_elsewhere(tree):
+    root, folder = tree("FGVCAircraft")
+    shutil.copyfile(next((folder / "images").glob("*.jpg")), root / "outside.jpg")
+    path = folder / "images_variant_test.txt"
+    _, variant = path.read_text().splitlines()[0].split(" ", 1)
+    path.write_text(f"../../outside {variant}\n" + path.read_text())
+    assert "names 'images/../../outside.jpg', which lies outside of" in error_of(root, "FGVCAircraft")
+
+
+def test_images_one_folder_too_deep_are_named_with_what_to_move(tree):
+    root, folder = tree("StanfordCars", splits=False)
+    for name in ("cars_train", "cars_test"):
+        (folder / name).rename(folder / "aside")
+        (folder / name).mkdir()
+        (folder / "aside").rename(folder / name / name)
+    message = error_of(root, "StanfordCars")
+    assert f"one folder too deep: move what is in {folder}/cars_train/cars_train up into {folder}/cars_train" in message
 
 
 # -- the base ------------------------------------------------------------------------

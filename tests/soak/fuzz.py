@@ -126,7 +126,9 @@ def _read_all(reader: Reader, first: int, count: int) -> None:
                 reader.read(path, into)
                 line = "read"
             except errors.UserError as error:
-                line = "refused" if "\n" not in one_line(error) else f"several lines\tinput {number}: {str(error)[:200]!r}"
+                line = (
+                    "refused" if "\n" not in one_line(error) else f"several lines\tinput {number}: {str(error)[:200]!r}"
+                )
             except BaseException as error:
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 ours = [one for one in traceback.extract_tb(error.__traceback__) if "site-packages" not in one.filename]

@@ -102,8 +102,11 @@ def test_checkpoint_of_another_backbone_or_damaged(tmp_path, capsys):
     assert "learned on another backbone (ViT-B/16" in error and "MODEL.BACKBONE.NAME" in error
     assert error.count("\n") == 1
     path.write_bytes(whole[: len(whole) // 2])
-    assert run(tmp_path / "x", "CoOp", *evaluate) == 1
-    assert "model.pth.tar-1" in capsys.readouterr().err
+    assert run(tmp_path / "x", "CoOp", *evaluate) == 0  # from the copy beside it
+    assert "model.pth.tar-1 is truncated or damaged" in capsys.readouterr().out
+    path.with_name("prompts-1.safetensors").unlink()
+    assert run(tmp_path / "y", "CoOp", *evaluate) == 1
+    assert "model.pth.tar-1 is truncated or damaged" in capsys.readouterr().err
 
 
 def test_help_and_misspelt_names(tmp_path, capsys):
@@ -253,3 +256,6 @@ def test_cached_image_features_change_nothing(name, tmp_path, monkeypatch):
     plain, last = metrics(tmp_path / "plain"), metrics(tmp_path / "last")
     assert plain["history"] == last["history"]
     assert plain["results"]["test"]["accuracy"] == pytest.approx(last["results"]["test"]["accuracy"], abs=0.3)
+    monkeypatch.setattr("craft.trainers.engine.evaluation.READING", 0)  # features of pictures read in another way
+    assert run(tmp_path / "other", name, overrides=["OPTIM.MAX_EPOCH", 1]) == 0
+    assert len(list((tmp_path / "cache" / "images").iterdir())) == 3

@@ -20,7 +20,7 @@ from craft.clip.features import digest_images, frozen_features
 from craft.common import tensor_cache
 from craft.common.errors import UserError
 from craft.common.switches import without
-from craft.datasets.images import images_of
+from craft.datasets.images import READING, images_of
 from craft.datasets.loading import batch_size_of
 from craft.prompts.learner import PromptLearner
 from craft.trainers.engine.group_evaluator import GroupClassification, groups_of
@@ -99,6 +99,7 @@ class Evaluation:
                 "precision": self.precision,
                 "images": digest_images(images.data_source),
                 "transform": str(images.transform),
+                "reading": READING,
             }
 
             def compute() -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from craft.common.errors import UserError
+from craft.runs.finite import not_finite
 
 
 class EpochHooks:
@@ -27,12 +27,8 @@ class EpochHooks:
 def check_finite(trainer) -> None:
     """UserError where a learned parameter of a Dassl trainer is not a finite number."""
     for model in trainer.get_model_names():
-        for name, value in trainer._models[model].named_parameters():
-            if value.requires_grad and not value.isfinite().all():
-                raise UserError(
-                    f"{name} is not finite after epoch {trainer.epoch + 1}; lower OPTIM.LR, or set PREC to amp_bf16 or "
-                    "fp32. Nothing of this epoch is kept"
-                )
+        learned = {name: value for name, value in trainer._models[model].named_parameters() if value.requires_grad}
+        not_finite(learned, trainer.epoch + 1)
 
 
 def with_hooks(trainer: type) -> type:

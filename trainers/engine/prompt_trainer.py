@@ -1,8 +1,8 @@
 """The trainer that every prompt structure shares, on Dassl's TrainerX.
 
 Building (one frozen CLIP, the structure's learner, optimiser), and the training loop with its progress and its log.
-Testing is in `evaluation`, what stays on disk in `craft.runs.checkpoints`. What is particular to a structure lives in
-its `PromptLearner`; what is particular to Craft in `craft_trainer`.
+Testing is in `evaluation`, what stays on disk in `craft.runs.checkpoints` and `craft.runs.states`. What is particular
+to a structure lives in its `PromptLearner`; what is particular to Craft in `craft_trainer`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from craft.common.switches import without
 from craft.datasets import ReadableImages, template_for
 from craft.datasets.images import images_of
 from craft.datasets.loading import keep_decoded, steady, stop_workers, within_cores
-from craft.runs import checkpoints
+from craft.runs import checkpoints, states
+from craft.trainers.engine.ending import Ending, ends_by_sigterm
+from craft.trainers.engine.epoch import Epoch
 from craft.trainers.engine.evaluation import Evaluation
 from craft.trainers.engine.group_evaluator import check_selection, choose_evaluator
 from craft.trainers.engine.run_log import RunLog
@@ -46,11 +48,14 @@ class PromptTrainer(TrainerX):
     optim: Any  # Dassl builds what OPTIM.NAME says; None where nothing is learned
     #: whether a step reads an unlabelled batch beside the labelled one
     uses_unlabelled = False
+    #: where in an epoch a run goes on, `Epoch.position`; None: at its start
+    within: dict[str, Any] | None = None
 
     # -- building -------------------------------------------------------------------------------------------------
 
     def __init__(self, cfg):
         self.log = RunLog(self.write_scalar, cfg.OPTIM.MAX_EPOCH)
+        self.ending = Ending(lambda: None)  # whether somebody asked for the end; see `train`
         super().__init__(cfg)
         self.evaluator = choose_evaluator(cfg, self.dm.dataset, self.evaluator)
         self.evaluation = Evaluation(
@@ -113,6 +118,8 @@ class PromptTrainer(TrainerX):
             checkpoints.load_weights(self.model, cfg.MODEL.INIT_WEIGHTS, self.fingerprint, name)
         self.optim = build_optimizer(self.model, cfg.OPTIM) if optimised else None
         self.sched = build_lr_scheduler(self.optim, cfg.OPTIM) if optimised else None
+        if optimised:
+            self.optim.register_step_post_hook(self._count_step)
         self.register_model(MODEL, self.model, self.optim, self.sched)
 
     def reads_template(self) -> bool:
@@ -155,9 +162,15 @@ class PromptTrainer(TrainerX):
             loss = functools.reduce(torch.add, terms.values())
         self.optim.zero_grad()
         self.scaler.scale(loss).backward()
-        self.scaler.step(self.optim)
+        self._stepped = False
+        self.scaler.step(self.optim)  # or not, where a gradient overflowed in float16
         self.scaler.update()
+        if not self._stepped:
+            self.log.skipped_step()
         return {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}}
+
+    def _count_step(self, *ignored) -> None:
+        self._stepped = True
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
@@ -170,7 +183,8 @@ class PromptTrainer(TrainerX):
             )
         if self.structure.trainable:
             try:
-                super().train()
+                with ends_by_sigterm() as self.ending:
+                    super().train()
             finally:
                 for loader in (self.train_loader_x, self.train_loader_u, self.val_loader, self.test_loader):
                     stop_workers(loader)
@@ -182,7 +196,7 @@ class PromptTrainer(TrainerX):
         check_selection(self.cfg, self.dm.dataset)
         self.start_epoch = 0
         if self.cfg.RESUME:
-            self.start_epoch = checkpoints.restore(self, self.cfg.RESUME)
+            self.start_epoch = states.restore(self, self.cfg.RESUME)
         if self.max_epoch - self.start_epoch > 1:  # images that are read once need not be kept
             self._keep_images()
         self.init_writer(f"{self.output_dir}/tensorboard")
@@ -199,44 +213,63 @@ class PromptTrainer(TrainerX):
         if megabytes:
             print(f"Decoded images in memory: {images} of {total}, {size / 2**20:.0f} MiB of {megabytes}")
 
-    def _batches(self):
-        """Tuples of batches of one epoch: labelled, or (labelled, unlabelled) where both are read; see
-        TRAIN.COUNT_ITER."""
-        if not self.uses_unlabelled:
-            self.num_batches = len(self.train_loader_x)
-            return ((batch,) for batch in self.train_loader_x)
-        lengths = len(self.train_loader_x), len(self.train_loader_u)
-        count = self.cfg.TRAIN.COUNT_ITER
-        self.num_batches = {"train_x": lengths[0], "train_u": lengths[1], "smaller_one": min(lengths)}[count]
-        labelled, unlabelled = _cycle(self.train_loader_x), _cycle(self.train_loader_u)
-        return ((next(labelled), next(unlabelled)) for _ in range(self.num_batches))
-
-    def run_epoch(self) -> None:
-        self.set_model_mode("train")
-        batches = self._batches()
+    def _begin_epoch(self) -> Epoch:
+        """Labelled batches, or labelled and unlabelled ones where both are read (see TRAIN.COUNT_ITER), from where the
+        run goes on."""
+        loaders, lengths = [self.train_loader_x], {"train_x": len(self.train_loader_x)}
+        if self.uses_unlabelled:
+            loaders.append(self.train_loader_u)
+            lengths["train_u"] = len(self.train_loader_u)
+            lengths["smaller_one"] = min(lengths.values())
+        self.num_batches = lengths[self.cfg.TRAIN.COUNT_ITER if self.uses_unlabelled else "train_x"]
         if not self.num_batches:
             raise UserError(
                 f"{self.cfg.DATASET.NAME} gives no training batch: it has {len(self.dm.dataset.train_x)} training "
                 f"images and the batch size is {self.cfg.DATALOADER.TRAIN_X.BATCH_SIZE}"
             )
-        sums: dict[str, Tensor] = {}
+        within, self.within = self.within, None
+        return Epoch(loaders, self.num_batches, within, self.device)
+
+    def run_epoch(self) -> None:
+        self.set_model_mode("train")
+        epoch = self._begin_epoch()
+        before, every = epoch.done, self.cfg.TRAIN.CHECKPOINT_STEPS
         started = time.time()
         title = f"epoch {self.epoch + 1}/{self.max_epoch}"
-        bar = tqdm(batches, title, self.num_batches, leave=False, disable=not sys.stderr.isatty())
-        for self.batch_idx, batch in enumerate(bar):
-            terms = self.forward_backward(*batch)
-            for name, value in terms.items():
-                sums[name] = sums[name] + value if name in sums else value
-            done = self.batch_idx + 1
-            if done % self.cfg.TRAIN.PRINT_FREQ == 0 or done == self.num_batches:
-                seconds = (time.time() - started) / done
-                self.log.step(terms, sums, self.epoch, done, self.num_batches, seconds, self.get_current_lr())
-        self.log.epoch(self.epoch, self.get_current_lr(), sums, self.num_batches)
+        bar = tqdm(epoch, title, self.num_batches, initial=before, leave=False, disable=not sys.stderr.isatty())
+        with self.ending.after_a_step(every > 0):
+            for self.batch_idx, batch in enumerate(bar, before):
+                terms = self.forward_backward(*batch)
+                epoch.add(terms)
+                done = epoch.done
+                if done % self.cfg.TRAIN.PRINT_FREQ == 0 or done == self.num_batches:
+                    seconds = (time.time() - started) / (done - before)
+                    lr = self.get_current_lr()
+                    self.log.step(terms, epoch.sums, self.epoch, done, self.num_batches, seconds, lr)
+                due = every > 0 and (self.epoch * self.num_batches + done) % every == 0
+                if done < self.num_batches and (due or self.ending.asked):
+                    states.save_state(self, self.epoch, epoch.position())
+                    self._end_if_asked(f"after step {done} of epoch {self.epoch + 1}")
+        self.log.epoch(self.epoch, self.get_current_lr(), epoch.sums, self.num_batches)
         self.update_lr()
         self.model.end_epoch(self.epoch + 1, self.max_epoch)
 
+    def _end_if_asked(self, when: str) -> None:
+        if self.ending.asked:
+            print(f"Ended by SIGTERM {when}; the same command goes on from there")
+            self.ending.now()
+
+    def before_epoch(self) -> None:
+        self._end_if_asked(f"after epoch {self.epoch}")  # of the last step, whose state is kept by now
+        super().before_epoch()
+
+    def after_train(self) -> None:
+        self._end_if_asked("after the last epoch")
+        super().after_train()
+
     def after_epoch(self) -> None:
         cfg, epoch = self.cfg, self.epoch + 1
+        states.check_state(self)  # before anything of the epoch is kept
         if not cfg.TEST.NO_TEST and cfg.TEST.FINAL_MODEL == "best_val":
             result = self.test(split="val")
             if result > self.best_result:
@@ -245,7 +278,7 @@ class PromptTrainer(TrainerX):
         frequency = cfg.TRAIN.CHECKPOINT_FREQ
         if epoch == self.max_epoch or (frequency > 0 and epoch % frequency == 0):
             self.save_model(self.epoch, self.output_dir)
-        checkpoints.save_state(self)
+        states.save_state(self, epoch)
 
     # -- testing --------------------------------------------------------------------------------------------------
 
@@ -285,6 +318,8 @@ class PromptTrainer(TrainerX):
             "classes": self.num_classes,
             "evaluated": self.evaluated,
         }
+        if self.scaler.is_enabled():
+            facts["skipped_steps"] = self.log.skipped
         self.log.write(f"{self.output_dir}/metrics.json", facts)
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
@@ -299,9 +334,3 @@ class PromptTrainer(TrainerX):
         if directory and self.structure.trainable:
             by = "last" if epoch == checkpoints.last_epoch(directory) else "asked"
             self.evaluated = {"epoch": found, "by": by if epoch else "best_val"}
-
-
-def _cycle(loader):
-    """Batches without end, reshuffled whenever the loader starts again."""
-    while True:
-        yield from loader

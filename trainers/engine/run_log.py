@@ -17,7 +17,9 @@ class RunLog:
     """The numbers of one run.
 
     about: facts for ``metrics.json``. results: by split, what the evaluator gave last. history: for each finished epoch
-    its number, learning rate and the mean of every loss term. scalar: the trainer's ``write_scalar(tag, value, step)``.
+    its number, learning rate and the mean of every loss term. skipped: steps that were left out because a gradient
+    overflowed in float16; in an epoch's history where there were any. scalar: the trainer's
+    ``write_scalar(tag, value, step)``.
     """
 
     def __init__(self, scalar: Callable[[str, float, int], None], epochs: int):
@@ -25,6 +27,7 @@ class RunLog:
         self.about: dict[str, Any] = {}
         self.results: dict[str, dict[str, Any]] = {}
         self.history: list[dict[str, float]] = []
+        self.skipped = self._skipped_now = 0
 
     # -- while it runs ------------------------------------------------------------------------------------------------
 
@@ -65,6 +68,18 @@ class RunLog:
         """Keep a finished epoch (from 0) in the history."""
         means = {name: value.item() / batches for name, value in sums.items()}
         self.history.append({"epoch": epoch + 1, "lr": lr} | means)
+        if self._skipped_now:
+            self.history[-1]["skipped"] = self._skipped_now
+            print(
+                f"epoch [{epoch + 1}/{self.epochs}] {self._skipped_now} of {batches} steps were skipped: a gradient "
+                "overflowed in float16, and the scale was lowered"
+            )
+        self._skipped_now = 0
+
+    def skipped_step(self) -> None:
+        """Count a step that the scaler of float16 left out."""
+        self.skipped += 1
+        self._skipped_now += 1
 
     def evaluated(self, split: str, results: dict[str, Any], epoch: int) -> None:
         """Keep the evaluator's results of a split, after ``epoch`` (from 0)."""
@@ -77,10 +92,12 @@ class RunLog:
 
     def state(self) -> dict[str, Any]:
         """What an interrupted run needs of it, as plain data."""
-        return {"history": self.history, "results": self.results}
+        skipped = [self.skipped, self._skipped_now]
+        return {"history": self.history, "results": self.results, "skipped": skipped}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.history, self.results = state["history"], state["results"]
+        self.skipped, self._skipped_now = state.get("skipped", (0, 0))
 
     def write(self, path: str | Path, facts: dict[str, Any]) -> None:
         """``metrics.json``: facts that name the run, results by split, and the loss history."""

@@ -5,7 +5,8 @@ import torchvision.transforms as T
 from torch.utils.data import Dataset as TorchDataset
 
 from ..utils.errors import UserError
-from ..utils.tools import read_image, two_columns
+from ..utils.images import read_image
+from ..utils.tools import two_columns
 from .datasets import build_dataset
 from .samplers import build_sampler
 from .transforms import INTERPOLATION_MODES, build_transform

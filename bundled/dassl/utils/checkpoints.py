@@ -19,6 +19,11 @@ import torch
 from .errors import UserError
 from .files import atomic_path, write_text
 
+try:
+    from craft.common.pickled import load as read_tensors
+except ImportError:  # without Craft: torch's own reader, which is safe from torch 2.10 on
+    read_tensors = None
+
 
 class MissingCheckpoint(UserError, FileNotFoundError):
     """No checkpoint where one was expected; Dassl raises FileNotFoundError there."""
@@ -73,10 +78,12 @@ def _plain(value):
 
 
 def load_checkpoint(fpath):
-    """The checkpoint in ``fpath``, on the CPU, read with ``weights_only=True``.
+    """The checkpoint in ``fpath``, on the CPU; nothing in it is run.
 
-    Files of upstream Dassl pickle a scheduler (and its optimizer) whole. Those few classes are read into empty
-    stand-ins that only keep their attributes; everything else that is not a tensor or a plain value is refused.
+    Beside Craft its reader is used, which takes tensors and plain values and passes over everything else. Alone it is
+    torch's, with ``weights_only=True``: files of upstream Dassl pickle a scheduler (and its optimizer) whole; those few
+    classes are read into empty stand-ins that only keep their attributes, and what else is no tensor or plain value is
+    refused.
 
     Raises:
         MissingCheckpoint: no such file.
@@ -86,6 +93,8 @@ def load_checkpoint(fpath):
         raise ValueError("File path is None")
     if not osp.isfile(fpath):
         raise MissingCheckpoint(f"no checkpoint at {fpath}; check the folder and the epoch")
+    if read_tensors is not None:
+        return read_tensors(fpath)
     try:
         with _allowed([*STAND_INS, collections.Counter, dict]):
             return torch.load(fpath, map_location="cpu", weights_only=True)
@@ -97,9 +106,7 @@ def load_checkpoint(fpath):
         raise UserError(f"refusing to load {fpath}: {what}; use a checkpoint that you trust") from error
     except Exception as error:  # damaged bytes can raise anything in the zip reader and the unpickler
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(
-            f"{fpath} is truncated or damaged ({reason[0][:120]}); delete it and go on from an earlier one"
-        ) from error
+        raise UserError(f"{fpath} is truncated or damaged ({reason[0][:120]}); go on from an earlier one") from error
 
 
 def fit(model, state_dict, fpath, strict=True) -> None:

@@ -1,10 +1,9 @@
-"""Files, images, names, seeds, and what a log opens with: the description of the machine and a table."""
+"""Files, names, seeds, and what a log opens with: the description of the machine and a table."""
 
 import json
 import os
 import platform
 import random
-import struct
 import sys
 import urllib.error
 import urllib.request
@@ -14,7 +13,6 @@ from importlib import metadata
 
 import numpy as np
 import torch
-from PIL import Image
 
 from .errors import UnknownName, UserError
 from .files import atomic_path, read_json, write_text
@@ -27,15 +25,11 @@ __all__ = [
     "get_most_similar_str_to_a_from_b",
     "listdir_nohidden",
     "mkdir_if_missing",
-    "read_image",
     "read_json",
     "set_random_seed",
     "tolist_if_not",
     "write_json",
 ]
-
-# What Pillow raises for damaged bytes depends on the format; these are all that its plugins document or leak.
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 
 
 def mkdir_if_missing(dirname):
@@ -59,21 +53,6 @@ def require_file(path):
     if not os.path.isfile(path):
         raise UserError(f"no such image: {path or '(empty path)'}; check DATASET.ROOT")
     return True
-
-
-def read_image(path):
-    """The image in ``path`` as RGB.
-
-    Raises:
-        UserError: the file is missing, cannot be read, or is not a whole image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise UserError(f"no such image: {path}; check DATASET.ROOT") from None
-    except DAMAGED as error:
-        raise UserError(f"cannot read image {path} ({error}); restore the file or remove it") from error
 
 
 def write_json(obj, fpath):

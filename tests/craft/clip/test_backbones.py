@@ -145,6 +145,87 @@ def test_code_in_a_weight_file_does_not_run(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
+class Scripted(nn.Module):
+    """A TorchScript file whose loading writes a file: `torch.jit.load` runs __setstate__."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self.weight, self.path = nn.Parameter(torch.ones(2, 2)), path
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[torch.Tensor, str, bool]:
+        return self.weight, self.path, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[torch.Tensor, str, bool]) -> None:
+        self.weight, self.path, self.training = state[0], state[1], state[2]
+        torch.save(self.weight, self.path)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weight
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_code_in_a_torchscript_archive_does_not_run(tmp_path):
+    marker = tmp_path / "written"
+    torch.jit.script(Scripted(str(marker))).save(tmp_path / "scripted.pt")
+    with pytest.raises(UserError, match=r"scripted\.pt does not hold the weights of an OpenAI CLIP"):
+        load_backbone(str(tmp_path / "scripted.pt"))
+    assert not marker.exists()
+    torch.jit.load(tmp_path / "scripted.pt")
+    assert marker.exists()  # it would have
+
+
+def test_only_files_that_openai_published_are_loaded_as_torchscript(tmp_path, monkeypatch):
+    path = openai_archive(tiny(), tmp_path / "clip.pt")
+    loaded, original = [], torch.jit.load
+    monkeypatch.setattr(torch.jit, "load", lambda *args, **kwargs: loaded.append(args) or original(*args, **kwargs))
+    read = load_backbone(str(path))
+    assert loaded == []
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setitem(openai._MODELS, "ViT-T/8", f"https://example.org/{digest}/clip.pt")
+    assert load_backbone(str(path)).fingerprint == read.fingerprint and len(loaded) == 1
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "clip.", "_orig_mod.", "model.clip_model."])
+def test_prefixes_of_names_are_understood(model, tmp_path, prefix):
+    """As several GPUs, Lightning and torch.compile write them; what else a file holds is not the model's."""
+    state = {prefix + name: value for name, value in model.state_dict().items()}
+    torch.save({"state_dict": {**state, "criterion.weight": torch.ones(2)}}, tmp_path / "clip.ckpt")
+    save_file(model.state_dict(), tmp_path / "plain.safetensors")
+    plain = load_backbone(str(tmp_path / "plain.safetensors"))
+    assert load_backbone(str(tmp_path / "clip.ckpt")).fingerprint == plain.fingerprint
+
+
+def test_a_name_does_not_say_what_a_file_is(model, tmp_path):
+    save_file(model.state_dict(), tmp_path / "clip.pt")
+    torch.save(model.state_dict(), tmp_path / "clip.safetensors")
+    prints = {load_backbone(str(tmp_path / name)).fingerprint for name in ("clip.pt", "clip.safetensors")}
+    assert len(prints) == 1
+
+
+def test_files_that_are_no_weights_are_named(model, tmp_path):
+    (tmp_path / "text.pt").write_text("this is no checkpoint\n")
+    (tmp_path / "empty.safetensors").write_bytes(b"")
+    (tmp_path / "folder.pt").mkdir()
+    torch.save(model, tmp_path / "whole.pt")
+    save_file({"text_model.embeddings.weight": torch.ones(2)}, tmp_path / "hf.safetensors")
+    state = model.state_dict() | {"ln_final.bias": torch.full((64,), float("nan"))}
+    torch.save(state, tmp_path / "nan.pt")
+    for name, what in {
+        "text.pt": "which holds a text",
+        "empty.safetensors": "which is empty",
+        "folder.pt": "which is a folder, not a file; give the file in it",
+        "whole.pt": r"holds a pickled clip.model.CLIP.*torch.save\(model.state_dict\(\)",
+        "hf.safetensors": "under Hugging Face's names",
+        "nan.pt": "ln_final.bias is not finite",
+    }.items():
+        with pytest.raises(UserError, match=what) as caught:
+            load_backbone(str(tmp_path / name))
+        said = str(caught.value)
+        assert str(tmp_path / name) in said and "\n" not in said and "weights_only" not in said and "\x1b" not in said
+
+
 def test_unknown_names_list_the_nearest():
     with pytest.raises(UserError, match=r"unknown backbone 'ViT-B16'; did you mean: ViT-B/16"):
         load_backbone("ViT-B16")

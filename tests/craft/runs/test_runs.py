@@ -173,8 +173,8 @@ def test_an_evaluation_never_lands_on_its_training_run(tmp_path, monkeypatch, ca
 
 def test_one_process_a_folder(tmp_path, capsys):
     code = (
-        "import sys, time; sys.path.insert(0, sys.argv[2]); from pathlib import Path; from craft.runs import record\n"
-        "with record._lock(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
+        "import sys, time; sys.path.insert(0, sys.argv[2]); from pathlib import Path; from craft.runs import locks\n"
+        "with locks.lock(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path), str(PROJECT)], stdout=subprocess.PIPE, text=True
@@ -196,8 +196,8 @@ def test_the_lock_goes_with_its_process_and_not_with_a_worker(tmp_path):
     """A loader's worker outlives a killed run by seconds; the same command again must not wait for it."""
     code = (
         "import os, sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from craft.runs import record\n"
-        "with record._lock(Path(sys.argv[1])):\n"
+        "from craft.runs import locks\n"
+        "with locks.lock(Path(sys.argv[1])):\n"
         "    if not os.fork(): print(os.getpid(), flush=True)\n"
         "    time.sleep(60)"
     )

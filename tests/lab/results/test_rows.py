@@ -291,3 +291,16 @@ def test_a_setting_alone_keeps_seeds_apart_and_a_second_run_of_a_seed_is_named(t
     assert sorted(map(str, grid.values.values())) == ["{1: 50.0}", "{2: 60.0}"] and len(grid.rows) == 2
     (note,) = (note for note in grid.notes if "two runs" in note)
     assert "seed 1: two runs; " in note and note.endswith("is left out") and f"{tmp_path / 'b'}" in note
+
+
+def test_the_foot_says_how_the_shots_were_chosen(tmp_path):
+    """With the digests that `craft data` prints, of the split whatever the seed; older records keep what they have."""
+    for seed, old in ((1, False), (2, False), (3, True)):
+        draw = "16 shots a class; validation images: at most 4 a class"
+        told = {"split": "5d76", "draw": draw, "few_shot": {"train": f"list{seed}", "val": "v"}}
+        digests = {"parts": {"train": f"parts{seed}", "test": "t"}} | ({} if old else {"told": told})
+        write_run(tmp_path, "few_shot", "caltech101", "CoOp", seed, 90.0 + seed, digests=digests)
+    (grid,) = build(collect(tmp_path))
+    assert f"learned from: {draw}" in grid.notes
+    assert "digest of split: 5d76, split3" in grid.notes
+    assert "digest of few-shot lists: list1, list2, parts3" in grid.notes

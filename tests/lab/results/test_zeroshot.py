@@ -79,7 +79,7 @@ def test_other_methods_and_runs_without_a_result_are_not_checked(tmp_path):
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"digests": {"made_here": True}}, "its split was made here, not read from the published split_zhou_Caltech"),
+        ({"digests": {"told": {"published": False, "standing": "made here"}}}, "not the published one: made here"),
         ({"settings": [("DATASET.TEMPLATE", "{}.")]}, "DATASET.TEMPLATE is '{}.', the data set's own is 'a photo of"),
         ({"settings": [("INPUT.INTERPOLATION", "bilinear")]}, "INPUT.INTERPOLATION is bilinear"),
         ({"settings": [("DATASET.BAD_IMAGES", "skip")]}, "cannot be read"),
@@ -98,7 +98,7 @@ def test_a_usual_setting_is_no_cause(tmp_path):
         ("INPUT.INTERPOLATION", "bicubic"),
         ("DATASET.BAD_IMAGES", "error"),
     ]
-    base = by_part(base2new(tmp_path, 60.0, 94.0, settings=usual, digests={"made_here": False}))["base"]
+    base = by_part(base2new(tmp_path, 60.0, 94.0, settings=usual, digests={"told": {"published": True}}))["base"]
     assert base.verdict == "far" and not base.told
 
 
@@ -109,10 +109,10 @@ def test_a_number_that_is_anothers_says_whose(tmp_path):
 
 
 def test_the_facts_of_a_run_are_named(tmp_path):
-    digests = {"made_here": False, "classnames": "abc", "test": 1549}
+    digests = {"told": {"published": True, "standing": "published"}, "classnames": "abc", "test": 1549}
     facts = dict(by_part(base2new(tmp_path, 60.0, 94.0, digests=digests))["base"].facts)
     assert facts["test images"] == "1,549 (published set: 2,465 of all classes)"
-    assert facts["split"] == "split1 read" and facts["class names"] == "abc"
+    assert facts["split"] == "split1 published" and facts["class names"] == "abc"
     assert facts["template"] == "a photo of a {}." and facts["weights"] == "ViT-B/16"
 
 
