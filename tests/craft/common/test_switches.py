@@ -98,7 +98,9 @@ def seen(name, tmp_path, monkeypatch, capsys):
     shared, kept, encoded = [], [], []
     prefix, keep = text._encode_prefix, ReadableImages.keep
     monkeypatch.setattr(text, "_encode_prefix", lambda clip, x, *a: shared.append(x.shape[1]) or prefix(clip, x, *a))
-    monkeypatch.setattr(ReadableImages, "keep", lambda self, budget: kept.append(budget) or keep(self, budget))
+    monkeypatch.setattr(
+        ReadableImages, "keep", lambda self, budget, **how: kept.append(budget) or keep(self, budget, **how)
+    )
     settings = [*TWO_EPOCHS, "DATASET.CACHE_DIR", str(tmp_path / "draws"), "TEST.CACHE_FEATURES", "True"]
     from craft.prompts.learner import PromptLearner
 
