@@ -80,6 +80,9 @@ def static_anchors(cfg, dataset, backbone: Backbone) -> Anchors:
     images = ReadableImages(cfg, dataset.train_x, transform=transform, is_train=True)
     features = frozen_features(backbone, images, cfg.DATALOADER.TEST.BATCH_SIZE, workers, "frozen features")
     centres, centre_labels = class_anchors(features, labels, key["per_class"], key["seed"])
+    if tensor_cache.off(KIND):
+        print(f"Static image anchors: {len(centres)} from {len(labels)} images, caching is switched off")
+        return Anchors(centres, centre_labels, path.stem, cached=False)
     about = {
         "what": "static image anchors of Craft: k-means centres of L2-normalised frozen CLIP features, by class label",
         "dataset": cfg.DATASET.NAME,

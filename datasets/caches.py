@@ -12,6 +12,7 @@ from typing import Any
 
 from craft.common.errors import UserError
 from craft.common.files import digest_json, read_json, write_json
+from craft.common.switches import without
 
 FORMAT = 1
 FOLDERS = ("split_fewshot",)  # ours, inside a data set's folder
@@ -51,7 +52,7 @@ class CacheFolder:
 
         ``accept`` raises ValueError, with the reason, for content that must not be believed.
         """
-        for place in self.places:
+        for place in () if without("split_cache") else self.places:
             path = place / relative
             if not path.is_file():
                 continue
@@ -69,7 +70,7 @@ class CacheFolder:
     def save(self, relative: str, content: dict) -> Path | None:
         """Write to the first place that can be written; None, and a log line, where none can. Nothing, and None,
         while somebody is `only_looking`."""
-        if _looking:
+        if _looking or without("split_cache"):
             return None
         content = {"format": FORMAT, **content}
         content["sha256"] = digest_json(content)

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from yacs.config import CfgNode
 
+from craft.common.switches import without
 from craft.datasets.images import available_cores, images_of
 from craft.runs.states import random_state, set_random_state
 
@@ -117,7 +118,7 @@ def steady(loader: DataLoader) -> DataLoader:
         collate_fn=loader.collate_fn,
         pin_memory=loader.pin_memory,
         drop_last=loader.drop_last,
-        persistent_workers=loader.num_workers > 0,
+        persistent_workers=loader.num_workers > 0 and not without("persistent_workers"),
         multiprocessing_context=loader.multiprocessing_context,
         generator=torch.Generator(),  # for the seeds of workers, which nothing is drawn from
     )

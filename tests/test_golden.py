@@ -135,6 +135,12 @@ def test_case(name, backbone, monkeypatch):
     torch.testing.assert_close(logits(), torch.tensor(case["eval_logits_after"]), atol=LOGITS, rtol=0)
 
 
+@pytest.mark.parametrize("name", sorted(CASES)[:: max(1, len(CASES) // 5)])
+def test_case_without_optimisations(name, backbone, monkeypatch, without):
+    without("all")
+    test_case(name, backbone, monkeypatch)
+
+
 def test_all_hosts_have_a_case():
     """The project's own copy covers every structure; another GOLDEN_DIR may hold any subset."""
     if "GOLDEN_DIR" not in os.environ:

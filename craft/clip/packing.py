@@ -59,8 +59,21 @@ class Packing(nn.Module):
         start = 0
         for first in range(0, self.texts, texts):
             lengths = self.lengths[first : first + texts]
-            yield Packing(lengths, self.prefix).to(self.last_C.device), slice(start, start + sum(lengths))
+            piece = Packing(lengths, self.prefix).to(self.last_C.device)
+            piece._end(self.last_C[first : first + texts] - start)
+            yield piece, slice(start, start + sum(lengths))
             start += sum(lengths)
+
+    def padded(self) -> Packing:
+        """The same texts, each as long as the longest: their rest tokens are ``pad(packed).flatten(1, 2)``."""
+        found = Packing([self.longest] * self.texts, self.prefix).to(self.last_C.device)
+        found._end(self.last_C - self.pad_CS[:, 0] + self.longest * torch.arange(self.texts, device=self.last_C.device))
+        return found
+
+    def _end(self, last_C: Tensor) -> None:
+        """Let texts end at the tokens ``last_C``, of which each has its own before the end of its row."""
+        self.last_C = last_C
+        self.mask_last_CK = self.mask_SK[last_C - self.pad_CS[:, 0]][:, None, None]
 
 
 class _Pad(torch.autograd.Function):

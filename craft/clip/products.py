@@ -2,7 +2,8 @@
 
 On a CPU torch multiplies float32 matrices with Intel's MKL, which on processors of other makers leaves AVX-512 unused.
 oneDNN, which torch takes for other types and for convolutions, uses it everywhere. So there, and only there, frozen
-float32 weights go through oneDNN; results differ in rounding. ``CRAFT_ONEDNN=0`` leaves everything to MKL.
+float32 weights go through oneDNN; results differ in rounding. ``CRAFT_ONEDNN=0`` leaves everything to MKL, and so does
+``CRAFT_WITHOUT=onednn``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from craft.common.environment import value_of
+from craft.common.switches import without
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -53,7 +55,7 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 @functools.cache
 def onednn_is_faster() -> bool:
     """Whether this processor is one for oneDNN. By rule and not by timing: a run must round alike whenever it runs."""
-    if value_of("CRAFT_ONEDNN") == "0" or "Intel" in _maker():
+    if value_of("CRAFT_ONEDNN") == "0" or without("onednn") or "Intel" in _maker():
         return False
     if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):
         return False

@@ -25,6 +25,7 @@ from craft.clip.original import CLIP
 from craft.clip.packing import Packing
 from craft.clip.tokens import TextPrompts
 from craft.common.errors import UserError
+from craft.common.switches import without
 
 
 def encode_text(clip: CLIP, prompts: TextPrompts, chunk: int = 0, compile_blocks: bool = False) -> Tensor:
@@ -39,6 +40,8 @@ def encode_text(clip: CLIP, prompts: TextPrompts, chunk: int = 0, compile_blocks
     compile_blocks: run the blocks through `craft.clip.compiled`, except on chunks, whose shapes differ, so that each
     would be compiled.
     """
+    if without("prefix"):
+        prompts = _each_whole(prompts)
     packing, dtype = prompts.packing, clip.dtype
     deep = [states.to(dtype) for states in prompts.deep]
     if len(deep) >= len(clip.transformer.resblocks):
@@ -50,27 +53,41 @@ def encode_text(clip: CLIP, prompts: TextPrompts, chunk: int = 0, compile_blocks
     batched = prompts.prefix.dim() == 3
     prefix = prompts.prefix if batched else prompts.prefix[None]
     shared = _encode_prefix(clip, prefix.to(dtype) + position[: packing.prefix], deep, compile_blocks)
-    rest = prompts.rest.to(dtype) + position[packing.position_T]  # (T, d)
+    rest = prompts.rest.to(dtype) + position[packing.position_T]  # (T, d), or (B, T, d) without a shared prefix
+    if without("packing") and not packing.uniform:
+        rest = packing.pad(rest if rest.dim() == 3 else rest[None]).flatten(1, 2)
+        packing = packing.padded()
     if chunk and torch.is_grad_enabled() and packing.texts > chunk:
         parts = []
         for piece, where in packing.split(chunk):
-            parts.append(checkpoint(_encode_rest, clip, rest[where], piece, deep, shared, use_reentrant=False))
+            parts.append(checkpoint(_encode_rest, clip, rest[..., where, :], piece, deep, shared, use_reentrant=False))
         features = torch.cat(parts, dim=1)
     else:
         features = _encode_rest(clip, rest, packing, deep, shared, compile_blocks)
     return features if batched else features[0]
 
 
+def _each_whole(prompts: TextPrompts) -> TextPrompts:
+    """The same texts with an empty prefix: what they share is part of each one's rest."""
+    whole, ends_C = prompts.whole()  # (B, C, L, d)
+    lengths_C = ends_C + 1
+    packing = Packing(lengths_C.tolist(), 0).to(whole.device)
+    real_CL = torch.arange(whole.shape[2], device=whole.device) < lengths_C[:, None]
+    rest = whole.flatten(1, 2)[:, real_CL.flatten()]
+    per_image = prompts.prefix.dim() == 3
+    return TextPrompts(prompts.prefix[..., :0, :], rest if per_image else rest[0], packing, prompts.deep)
+
+
 def _encode_prefix(
     clip: CLIP, prefix: Tensor, deep: Sequence[Tensor], compile_blocks: bool = False
 ) -> list[tuple[Tensor, Tensor]]:
     """Keys and values of the shared tokens in every block, each (B, heads, P, d / heads). prefix: (B, P, d)."""
-    shared = []
+    shared: list[tuple[Tensor, Tensor]] = []
     run = compiled(_prefix_block) if compile_blocks else _prefix_block
     blocks = clip.transformer.resblocks
     for number, block in enumerate(blocks):
         if 1 <= number <= len(deep):  # the part of the deep prompt that lies in the prefix
-            states = deep[number - 1][: prefix.shape[1] - 1]
+            states = deep[number - 1][: max(prefix.shape[1] - 1, 0)]
             states = states.expand(prefix.shape[0], -1, -1)
             prefix = torch.cat([prefix[:, :1], states, prefix[:, 1 + states.shape[1] :]], dim=1)
         prefix, key, value = run(block, prefix, number == len(blocks) - 1)
@@ -105,8 +122,8 @@ def _encode_rest(
         if 1 <= number <= len(deep) and packing.prefix <= len(deep[number - 1]):
             # Texts differ before the deep prompt ends: it also replaces states of the rest.
             states, place = deep[number - 1], packing.position_T
-            inside = states[(place - 1).clamp(max=len(states) - 1)]
-            rest = torch.where((place <= len(states))[:, None], inside, rest)
+            inside = states[(place - 1).clamp(min=0, max=len(states) - 1)]
+            rest = torch.where(((place >= 1) & (place <= len(states)))[:, None], inside, rest)
         rest = run(block, rest, packing, *shared[number], number == len(blocks) - 1)
     return clip.ln_final(rest).to(clip.dtype) @ clip.text_projection
 

@@ -20,6 +20,8 @@ from typing import Any
 from craft.common.errors import UserError
 from craft.common.texts import parse_json, read_text
 
+SEAL = "sha256"  # key of a JSON file's digest of itself
+
 
 @contextlib.contextmanager
 def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
@@ -175,6 +177,28 @@ def write_json(target: str | os.PathLike, value: Any, indent: int | None = 2) ->
 def read_json(path: str | os.PathLike) -> Any:
     """The JSON value in ``path``; UserError where it is missing, unreadable or damaged."""
     return parse_json(read_text(path), path)
+
+
+def write_sealed(target: str | os.PathLike, value: dict[str, Any]) -> None:
+    """Write ``value`` as JSON, atomically, with a digest of itself, which `read_sealed` checks."""
+    plain = {key: part for key, part in json.loads(json.dumps(value)).items() if key != SEAL}
+    write_json(target, {**plain, SEAL: digest_json(plain)})
+
+
+def read_sealed(path: str | os.PathLike) -> Any:
+    """The JSON value in ``path``, without its digest; UserError as `read_json`, and where the digest is of another.
+
+    A file without one (from before there were any, or written by hand) is believed.
+    """
+    content = read_json(path)
+    if isinstance(content, dict) and SEAL in content:
+        seal = content.pop(SEAL)
+        if seal != digest_json(content):
+            raise UserError(
+                f"{path} is damaged: it is not what was written (another {SEAL}); restore or delete it, or if you "
+                f"changed it yourself, take {SEAL} out of it"
+            )
+    return content
 
 
 def digest_file(path: str | os.PathLike) -> str:

@@ -18,8 +18,17 @@ import torch
 from craft.common import tensor_files
 from craft.common.errors import UserError
 from craft.common.files import cache_dir, digest_json
+from craft.common.switches import without
 
 log = logging.getLogger("craft.cache")
+
+#: kind of entries -> the optimisation that keeps them; with that switched off nothing is found and nothing kept
+OPTIMISATION = {"texts": "text_cache", "images": "feature_cache", "anchors": "anchor_cache"}
+
+
+def off(kind: str) -> bool:
+    """Whether entries of this kind are switched off, see `craft.common.switches`."""
+    return kind in OPTIMISATION and without(OPTIMISATION[kind])
 
 
 def entry(kind: str, key: dict[str, Any], folder: str | Path | None = None) -> Path:
@@ -30,7 +39,7 @@ def entry(kind: str, key: dict[str, Any], folder: str | Path | None = None) -> P
 def load(kind: str, key: dict[str, Any], folder: str | Path | None = None) -> dict[str, torch.Tensor] | None:
     """The tensors cached for ``key``, or None where there are none (or only damaged or foreign ones)."""
     path = entry(kind, key, folder)
-    if not path.is_file():
+    if off(kind) or not path.is_file():
         return None
     try:
         tensors, metadata = tensor_files.read(path)
@@ -75,7 +84,8 @@ def remember(kind: str, key: dict[str, Any], compute, about: dict[str, Any] | No
     if found is None:
         found = {name: value.detach().cpu() for name, value in compute().items()}
         try:
-            store(kind, key, found, about)
+            if not off(kind):
+                store(kind, key, found, about)
         except UserError as error:
             _say_once("not cached, which costs time in every run: %s", error)
     return found

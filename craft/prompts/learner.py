@@ -17,6 +17,7 @@ from yacs.config import CfgNode
 
 from craft.clip import Backbone, TextPrompts, VisionPrompts
 from craft.common.errors import UserError
+from craft.common.switches import without
 from craft.prompts.context import fill, frozen_text_features
 
 TEXTS_AT_ONCE = 4096  # in evaluation, where texts depend on the image
@@ -153,7 +154,7 @@ class PromptLearner(nn.Module):
             images = len(image) if torch.is_grad_enabled() else max(1, TEXTS_AT_ONCE // len(self.classnames))
             return torch.cat([self._encode_text(self.text_prompts(part)) for part in image.split(images)])
         keep = not (self.training or torch.is_grad_enabled())
-        if self._eval_text is not None:
+        if self._eval_text is not None and not without("kept_texts"):
             text, sources = self._eval_text
             if sources is None or (keep and self._are(sources)):
                 return text

@@ -19,7 +19,7 @@ from typing import Any
 
 import craft
 from craft.common import places
-from craft.common.files import digest_file, digest_json, read_json
+from craft.common.files import digest_file, digest_json, read_sealed
 from craft.config.keys import rule_of
 from craft.runs import shape
 
@@ -275,7 +275,7 @@ def model_record(model_dir: str, epoch: int | None) -> dict[str, Any] | None:
 
 def _trained(record: Path) -> dict[str, Any] | None:
     """What a training run's record says of it; None where it has none."""
-    found = shape.check(read_json(record), record) if record.is_file() else {}
+    found = shape.check(read_sealed(record), record) if record.is_file() else {}
     if "config" not in found:
         return None
     config = found["config"]

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from craft.common.errors import UserError
-from craft.common.files import read_json, write_json
+from craft.common.files import read_sealed, write_sealed
 from craft.common.memory import peak
+from craft.common.switches import switched_off
 from craft.runs import identity, shape
 from craft.runs.explained import explained
 from craft.runs.leftovers import clear, put_aside
@@ -65,7 +66,7 @@ def read(folder: str | os.PathLike) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = read_json(path)
+        found = read_sealed(path)
     except UserError as error:
         raise DamagedRecord(f"{path} is damaged ({error.__cause__ or error}); restore it, or {ANEW}") from error
     if wrong := shape.wrong(found):
@@ -95,7 +96,7 @@ def log_of(folder: str | os.PathLike) -> Path | None:
 
 def mark_failed(folder: str | os.PathLike, error: str, command: list[str]) -> None:
     """Record a run that ended before it could say so itself (it did not get as far as its first line)."""
-    write_json(Path(folder) / RECORD, {"state": "failed", "error": error, "command": shlex.join(command)})
+    write_sealed(Path(folder) / RECORD, {"state": "failed", "error": error, "command": shlex.join(command)})
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -202,7 +203,7 @@ class Session:
         self.record.update(values)
         self.record["timing"]["seconds"] = round(self.before + time.monotonic() - self.clock, 2)
         self.record["peak_memory_mb"] = _peak_memory()
-        write_json(self.folder / RECORD, self.record)
+        write_sealed(self.folder / RECORD, self.record)
 
     def note(
         self,
@@ -289,6 +290,9 @@ def session(
     OtherRun where it holds a run with other settings.
     """
     folder = Path(config["OUTPUT_DIR"])
+    without = switched_off()
+    if without:
+        print(f"Switched off: {', '.join(without)}")
     with lock(folder):
         todo = what_to_do(folder, config, defaults, mode, model, force, absent, data)
         try:
@@ -315,6 +319,7 @@ def session(
                 "model": model,
             },
             "versions": identity.versions() | (versions or {}),
+            "without": without,
             "timing": {"started": _now(), "finished": None, "seconds": 0.0, "sessions": []},
             "config": config,
         }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from craft.common.errors import UserError
-from craft.common.files import read_json
+from craft.common.files import read_sealed
 from craft.lab.results import logs, sets
 from craft.lab.results.layouts import dataset_name, guess_phase, place
 from craft.lab.results.sets import DataSet
@@ -155,7 +155,7 @@ def _from_record(folder: Path, where: dict[str, Any], own: dict[str, Any]) -> Re
     if name == "done":
         path, log = folder / record.METRICS, record.log_of(folder)
         if path.is_file():
-            facts = read_json(path)
+            facts = read_sealed(path)
             metrics, on_test = _test_results(facts.get("results", {}))
             history = facts.get("history", [])
             tested = tested if on_test else split.get("val")

@@ -136,6 +136,7 @@ class _NoReads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.optimisation("prefix")  # without it lengths of texts are read
 @pytest.mark.parametrize("name", HOSTS)
 def test_a_step_reads_no_value(name, backbone, tmp_path):
     """Forward, losses and backward of a step with every term; optimisers have their own ways."""
@@ -150,6 +151,7 @@ def test_a_step_reads_no_value(name, backbone, tmp_path):
             batches[0]["img"].sum().item()
 
 
+@pytest.mark.optimisation("prefix")  # without it lengths of texts are read
 def test_a_step_with_groups_reads_no_value(backbone, tmp_path):
     options = ("DATASET.NUM_SHOTS", 3, "DATASET.SHOTS_PER", "group", "TRAINER.CRAFT.GROUP_MMD", True)
     trainer = build(tmp_path, "--trainer", "CoOpCraft", *backbone, "--dataset-config-file", "digits_groups",

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from craft.clip.features import digest_images, frozen_features
 from craft.common import tensor_cache
 from craft.common.errors import UserError
+from craft.common.switches import without
 from craft.datasets.images import READING, images_of
 from craft.datasets.loading import batch_size_of
 from craft.prompts.learner import PromptLearner
@@ -76,7 +77,7 @@ class Evaluation:
         """(logits, labels, indices) of every batch of a split, with progress on a terminal."""
         loader = self.loaders[split]
         assert loader is not None, split
-        if not self.keep_features or self.model.learns_vision:
+        if not self.keep_features or self.model.learns_vision or without("feature_cache"):
             for batch in tqdm(loader, split, leave=False, disable=not sys.stderr.isatty()):
                 images, labels = batch["img"].to(self.device), batch["label"].to(self.device)
                 yield self.logits(images), labels, batch["index"]

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from craft.clip import load_backbone
 from craft.clip.products import onednn_is_faster
 from craft.common.errors import UserError
+from craft.common.switches import without
 from craft.datasets import ReadableImages, template_for
 from craft.datasets.images import images_of
 from craft.datasets.loading import keep_decoded, steady, stop_workers, within_cores
@@ -208,7 +209,7 @@ class PromptTrainer(TrainerX):
 
     def _keep_images(self) -> None:
         """Decode the images of every epoch once, as far as DATALOADER.IMAGE_CACHE_MB goes."""
-        megabytes = self.cfg.DATALOADER.IMAGE_CACHE_MB
+        megabytes = 0 if without("decoded_images") else self.cfg.DATALOADER.IMAGE_CACHE_MB
         loaders = [self.train_loader_x, self.train_loader_u if self.uses_unlabelled else None]
         if self.cfg.TEST.FINAL_MODEL == "best_val" and self.model.learns_vision:  # else their features are kept
             loaders.append(self.val_loader)

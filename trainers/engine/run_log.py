@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from craft.common.errors import UserError
-from craft.common.files import write_json
+from craft.common.files import write_sealed
 
 
 class RunLog:
@@ -101,4 +101,4 @@ class RunLog:
 
     def write(self, path: str | Path, facts: dict[str, Any]) -> None:
         """``metrics.json``: facts that name the run, results by split, and the loss history."""
-        write_json(path, {**facts, **self.about, "results": self.results, "history": self.history})
+        write_sealed(path, {**facts, **self.about, "results": self.results, "history": self.history})

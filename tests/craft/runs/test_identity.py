@@ -96,7 +96,7 @@ def test_images_of_the_same_size_with_other_content_are_noticed(tmp_path, capsys
     # A record from before says nothing of contents.
     found = record.read(tmp_path / "run")
     del found["split"]["samples"]
-    record.write_json(tmp_path / "run" / record.RECORD, found)
+    record.write_sealed(tmp_path / "run" / record.RECORD, found)
     assert go(tmp_path / "run", folder) == 0
 
 
@@ -158,7 +158,7 @@ def test_records_from_before_are_read(folder, tmp_path, capsys):
         del found[key]
     for key in ("weights", "classnames"):
         del found["identity"][key]
-    record.write_json(tmp_path / "run" / record.RECORD, found)
+    record.write_sealed(tmp_path / "run" / record.RECORD, found)
     assert go(tmp_path / "run", folder) == 0
     assert "Already done" in capsys.readouterr().out
     # What the record does not know by content is compared by name, as it was.
