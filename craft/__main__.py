@@ -1,6 +1,7 @@
 """Craft: prompt tuning of CLIP with cross-modal anchors.
 
     craft train --trainer CoOpCraft          train or evaluate; without data, the embedded demonstration
+    craft predict --model-dir RUN photos     class probabilities of images, with what a run has learned
     craft sweep run base2new --datasets …    a protocol of the paper over data sets and seeds
     craft results table output               tables, figures and a report of what was run
     craft data list                          the data sets: list, check, download, show
@@ -22,6 +23,7 @@ from craft.common.errors import entry_point, nearest
 #: room by name.
 COMMANDS = {
     "train": "craft.trainers.launch",
+    "predict": "craft.inference.predict",
     "sweep": "craft.lab.sweeps.command",
     "results": "craft.lab.results.command",
     "data": "craft.datasets.tools.command",

@@ -128,6 +128,16 @@ def setup_cfg(options: argparse.Namespace) -> CfgNode:
     return cfg
 
 
+def cfg_of_record(config: dict[str, Any]) -> CfgNode:
+    """The configuration that a run's record holds, frozen; keys that this version does not have are left out."""
+    cfg, known = get_cfg(), dict(keys.leaves(get_cfg()))
+    for key, value in keys.leaves(CfgNode(config)):
+        if key in known:
+            _set(cfg, key, tuple(value) if isinstance(known[key], tuple) else value)
+    cfg.freeze()
+    return cfg
+
+
 def _set(cfg: CfgNode, key: str, value) -> None:
     *path, last = key.split(".")
     for part in path:

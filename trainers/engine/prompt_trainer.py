@@ -28,6 +28,7 @@ from craft.datasets.loading import keep_decoded, steady, stop_workers, within_co
 from craft.runs import checkpoints
 from craft.trainers.engine.evaluation import Evaluation
 from craft.trainers.engine.group_evaluator import check_selection, choose_evaluator
+from craft.trainers.engine.precision import precision_on
 from craft.trainers.engine.run_log import RunLog
 from craft.trainers.structures import Structure
 
@@ -122,19 +123,16 @@ class PromptTrainer(TrainerX):
         """Hook: what must be computed with the float32 backbone, before it is rounded and the learner is built."""
 
     def _set_precision(self) -> None:
-        """fp16: CLIP's weights in half. amp, amp_bf16: autocast over float32 weights. On a CPU always float32."""
-        precision = self.cfg.TRAINER[self.structure.node].PREC
-        if self.device.type != "cuda" and precision != "fp32":
-            print(f"PREC {precision} needs CUDA; on this {self.device.type.upper()} everything runs in float32")
-            precision = "fp32"
-        if precision == "fp16":
+        """See `precision_on`."""
+        asked = self.cfg.TRAINER[self.structure.node].PREC
+        self.precision, self.autocast = precision_on(self.device, asked)
+        if self.precision != asked:
+            print(f"PREC {asked} needs CUDA; on this {self.device.type.upper()} everything runs in float32")
+        if self.precision == "fp16":
             self.backbone.half()
-        self.precision = precision
-        self.log.about["precision"] = precision
-        dtype = {"amp": torch.float16, "amp_bf16": torch.bfloat16}.get(precision, torch.float32)
-        self.autocast = {"device_type": self.device.type, "dtype": dtype, "enabled": precision.startswith("amp")}
+        self.log.about["precision"] = self.precision
         # Only float16 has so few exponent bits that gradients need scaling.
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "amp")
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "amp")
 
     # -- one step -------------------------------------------------------------------------------------------------
 
