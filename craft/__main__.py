@@ -2,6 +2,7 @@
 
     craft train --trainer CoOpCraft          train or evaluate; without data, the embedded demonstration
     craft predict --model-dir RUN photos     class probabilities of images, with what a run has learned
+    craft export --model-dir RUN --to FILE   that classifier as safetensors, ONNX, or a folder with its reader
     craft sweep run base2new --datasets …    a protocol of the paper over data sets and seeds
     craft results table output               tables, figures and a report of what was run
     craft data list                          the data sets: list, check, download, show
@@ -24,6 +25,7 @@ from craft.common.errors import entry_point, nearest
 COMMANDS = {
     "train": "craft.trainers.launch",
     "predict": "craft.inference.predict",
+    "export": "craft.inference.export",
     "sweep": "craft.lab.sweeps.command",
     "results": "craft.lab.results.command",
     "data": "craft.datasets.tools.command",

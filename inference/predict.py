@@ -48,8 +48,6 @@ def options_of(argv: list[str] | None):
     for name in ("top", "batch"):
         if getattr(options, name) < 1:
             raise UserError(f"--{name} is {getattr(options, name)}; it must be 1 or more")
-    if options.classes and options.classes_file:
-        raise UserError("--classes and --classes-file both name the classes; give one of them")
     return options
 
 
@@ -62,10 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     from craft.inference.reading import find_images
 
     paths = find_images(options.images)
-    names = options.classes
-    if options.classes_file:
-        names = names_of_file(Path(options.classes_file))
-    model = learned.load(options.model_dir, names, options.load_epoch, options.device or None)
+    model = learned.load(options.model_dir, names_asked(options), options.load_epoch, options.device or None)
     rows, bad = predict(model, paths, options.top, options.batch)
     text = render(rows, options.format)
     if options.to:
@@ -78,8 +73,13 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if bad else 0
 
 
-def names_of_file(path: Path) -> list[str]:
-    """The lines of a text file that are not empty."""
+def names_asked(options) -> list[str] | None:
+    """What --classes or --classes-file (its lines that are not empty) name; None where neither is given."""
+    if options.classes and options.classes_file:
+        raise UserError("--classes and --classes-file both name the classes; give one of them")
+    if not options.classes_file:
+        return options.classes
+    path = Path(options.classes_file)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
