@@ -5,6 +5,7 @@ The folders that Dassl users know are parts of this package by name: ``trainers/
 lets Python look there.
 """
 
+import importlib
 from pathlib import Path
 
 __version__ = "0.2.0"
@@ -12,3 +13,10 @@ __version__ = "0.2.0"
 _HERE = Path(__file__).resolve().parent
 if not (_HERE / "trainers").is_dir():
     __path__.append(str(_HERE.parent))
+
+
+def __getattr__(name: str):
+    """``from craft import PromptClassifier``: a door, like ``__main__``, opened when somebody asks for it."""
+    if name == "PromptClassifier":
+        return importlib.import_module("craft.inference.estimator").PromptClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,6 +24,11 @@ SCRIPT = "train.py"
 
 @entry_point
 def main(argv: list[str] | None = None) -> int:
+    return start(argv)
+
+
+def start(argv: list[str] | None = None) -> int:
+    """What `main` does, for callers in Python: a UserError is raised, not printed."""
     options = parser(__doc__).parse_args(argv)
     imported = {f"import {name}": imports.load(name) for name in options.imports}
     if options.trainer.lower() == "help":
