@@ -34,6 +34,7 @@ def extend_cfg(cfg: CfgNode) -> None:
     cfg.TRAINER.TEXT_CHUNK = 0  # class texts held at a time while training; the rest is computed again (0: all)
     cfg.TRAINER.COMPILE = False  # the towers' blocks through torch.compile: a slow start for faster steps
     cfg.TEST.CACHE_FEATURES = True  # keep test images' features on disk where no prompt changes them
+    cfg.TEST.PREDICTIONS = "small"  # keep the logits of every image that a run is tested on: small sets, all, none
     cfg.TEST.METRIC = "accuracy"  # selects the model under TEST.FINAL_MODEL best_val
     datasets.extend_cfg(cfg)
 

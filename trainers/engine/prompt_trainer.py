@@ -25,7 +25,7 @@ from craft.common.errors import UserError
 from craft.datasets import ReadableImages, template_for
 from craft.datasets.images import images_of
 from craft.datasets.loading import keep_decoded, steady, stop_workers, within_cores
-from craft.runs import checkpoints
+from craft.runs import checkpoints, predictions
 from craft.trainers.engine.evaluation import Evaluation
 from craft.trainers.engine.group_evaluator import check_selection, choose_evaluator
 from craft.trainers.engine.precision import precision_on
@@ -63,6 +63,7 @@ class PromptTrainer(TrainerX):
             # A skipped image has a stand-in: what was computed then is not the answer for later.
             keep_features=cfg.TEST.CACHE_FEATURES and cfg.DATASET.BAD_IMAGES == "error",
             dataset=cfg.DATASET.NAME,
+            keep_predictions=cfg.TEST.PREDICTIONS,
         )
 
     def build_data_loader(self) -> None:
@@ -270,7 +271,8 @@ class PromptTrainer(TrainerX):
         return results[metric]
 
     def write_metrics(self) -> None:
-        """``metrics.json`` in the output folder: settings that name the run, results by split, the loss history."""
+        """``metrics.json`` in the output folder: settings that name the run, results by split, the loss history; and
+        what was said of every image, as TEST.PREDICTIONS asks."""
         cfg = self.cfg
         facts = {
             "trainer": cfg.TRAINER.NAME,
@@ -282,6 +284,13 @@ class PromptTrainer(TrainerX):
             "classes": self.num_classes,
             "evaluated": self.evaluated,
         }
+        kept = self.evaluation.kept
+        for found in kept.values():
+            predictions.write(self.output_dir, found)
+        if kept:
+            facts["measures"] = {
+                split: {"top5": found.top(5), "mean_per_class": found.mean_per_class()} for split, found in kept.items()
+            }
         self.log.write(f"{self.output_dir}/metrics.json", facts)
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
