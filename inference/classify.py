@@ -70,6 +70,8 @@ def main(path, *photos):
     t, about = read(path)
     for photo in photos:
         found = logits(t, about, prepare(Image.open(photo), about)[None]).softmax(-1)[0]
+        if found.max() < about.get("reject", {}).get("value", 0):
+            print(f"{photo}\tnone of these\t")
         for value, label in zip(*found.topk(min(3, len(found)))):
             print(f"{photo}\t{about['classes'][label]}\t{value:.4f}")
 

@@ -24,6 +24,7 @@ from craft.common import imports
 from craft.common.errors import UserError, entry_point
 from craft.common.files import atomic_path
 from craft.config.commandline import _Parser as Parser
+from craft.inference import rejection
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--classes", nargs="+", metavar="NAME", help="class names in place of those that the run was trained on")
     add("--classes-file", default="", metavar="FILE", help="the same, one name a line")
     add("--embeddings-only", action="store_true", help="leave the image tower out")
+    rejection.add_options(add)
     imports.add_option(parser)
     options = parser.parse_args(argv)
     for name in options.imports:
@@ -58,17 +60,24 @@ def main(argv: list[str] | None = None) -> int:
     if to.suffix == ".onnx" and options.embeddings_only:
         raise UserError("--embeddings-only goes into a .safetensors file")
     model = learned.load(options.model_dir, names_asked(options), options.load_epoch, "cpu")
-    export(model, to, options.embeddings_only)
+    threshold = rejection.asked(options, model)
+    if threshold and threshold.warning():
+        print(f"warning: {threshold.warning()}", file=sys.stderr)
+    export(model, to, options.embeddings_only, threshold)
     return 0
 
 
-def export(model: Learned, to: Path, embeddings_only: bool = False) -> None:
+def export(
+    model: Learned, to: Path, embeddings_only: bool = False, threshold: rejection.Threshold | None = None
+) -> None:
     """Write the classifier to ``to``; see this file's head. Whatever is written is whole or not there.
 
     UserError for texts that depend on the image (CoCoOp), for an image tower that is no vision transformer, and with
     ``embeddings_only`` for one that has learned tokens.
     """
     tensors, about = contents(model, embeddings_only)
+    if threshold:
+        about["reject"] = threshold.as_json()
     if to.suffix == ".onnx":
         write_onnx(tensors, about, to)
         written = [to]

@@ -26,7 +26,8 @@ class Learned:
     """A trained structure that is ready to be asked.
 
     model: in eval mode on ``device``. transform: from a PIL image to (3, H, W), as in the run's own tests. autocast:
-    the arguments of ``torch.autocast``. trainer, folder, epoch: where it comes from.
+    the arguments of ``torch.autocast``. trainer, folder, epoch: where it comes from. own_classes: its names are those that
+    it was trained on.
     """
 
     model: PromptLearner
@@ -36,6 +37,7 @@ class Learned:
     trainer: str
     folder: Path
     epoch: int | None
+    own_classes: bool = True
 
     @property
     def classnames(self) -> list[str]:
@@ -111,7 +113,7 @@ def load(
     model.eval()
     with contextlib.redirect_stdout(None):  # Dassl prints every step
         transform = build_transform(cfg, is_train=False)
-    return Learned(model, transform, place, autocast, cfg.TRAINER.NAME, folder, at)
+    return Learned(model, transform, place, autocast, cfg.TRAINER.NAME, folder, at, own == names)
 
 
 def record_of_training(folder: Path) -> dict[str, Any]:

@@ -21,10 +21,12 @@ from craft.common.errors import UserError, entry_point
 from craft.common.files import write_text
 from craft.common.text_table import text_table
 from craft.config.commandline import _Parser as Parser
+from craft.inference import rejection
 
 if TYPE_CHECKING:
     from craft.inference.learned import Learned
 
+NONE_OF_THESE = "none of these"
 FORMATS = ("table", "json", "csv")
 
 
@@ -43,6 +45,7 @@ def options_of(argv: list[str] | None):
     add("--to", default="", metavar="FILE", help="write there instead of showing")
     add("--batch", type=int, default=64, metavar="N", help="images at a time (default: 64)")
     add("--device", default="", help="cpu, cuda or cuda:N (default: CUDA where there is one)")
+    rejection.add_options(add)
     imports.add_option(parser)
     options = parser.parse_args(argv)
     for name in ("top", "batch"):
@@ -61,7 +64,10 @@ def main(argv: list[str] | None = None) -> int:
 
     paths = find_images(options.images)
     model = learned.load(options.model_dir, names_asked(options), options.load_epoch, options.device or None)
-    rows, bad = predict(model, paths, options.top, options.batch)
+    threshold = rejection.asked(options, model)
+    if threshold and threshold.warning():
+        print(f"warning: {threshold.warning()}", file=sys.stderr)
+    rows, bad = predict(model, paths, options.top, options.batch, threshold)
     text = render(rows, options.format)
     if options.to:
         write_text(options.to, text)
@@ -87,10 +93,13 @@ def names_asked(options) -> list[str] | None:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def predict(model: Learned, paths: list[Path], top: int, batch: int) -> tuple[list[dict[str, Any]], list[str]]:
+def predict(
+    model: Learned, paths: list[Path], top: int, batch: int, threshold: rejection.Threshold | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
     """(an entry an image that could be read, the reasons of those that could not), both in the order of ``paths``.
 
     An entry: ``{"image": path, "predictions": [{"class": name, "label": l, "probability": p}, …]}``, likeliest first.
+    With a threshold also ``"rejected"``: whether the largest probability is below it.
     """
     from tqdm import tqdm
 
@@ -107,6 +116,8 @@ def predict(model: Learned, paths: list[Path], top: int, batch: int) -> tuple[li
                     for value, label in zip(row, column)
                 ]
                 rows.append({"image": str(paths[index]), "predictions": found})
+                if threshold:
+                    rows[-1]["rejected"] = row[0] < threshold.value
             bar.update(len(indices))
     return rows, [batches.bad[index] for index in sorted(batches.bad)]
 
@@ -115,18 +126,24 @@ def render(rows: list[dict[str, Any]], form: str) -> str:
     """The entries of `predict` as text that ends with a line break (empty without rows, for a table)."""
     if form == "json":
         return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    with_reject = any("rejected" in row for row in rows)
     flat = [
-        (row["image"], rank, one["class"], one["probability"])
+        (row["image"], rank, one["class"], one["probability"], row.get("rejected", False))
         for row in rows
         for rank, one in enumerate(row["predictions"], start=1)
     ]
     if form == "csv":
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(("image", "rank", "class", "probability"))
-        writer.writerows((image, rank, name, f"{value:.6f}") for image, rank, name, value in flat)
+        writer.writerow(("image", "rank", "class", "probability") + ("rejected",) * with_reject)
+        for image, rank, name, value, rejected in flat:
+            writer.writerow((image, rank, name, f"{value:.6f}") + (int(rejected),) * with_reject)
         return out.getvalue()
-    shown = [(image if rank == 1 else "", name, f"{100 * value:5.1f} %") for image, rank, name, value in flat]
+    shown = []
+    for image, rank, name, value, rejected in flat:
+        if rank == 1 and rejected:
+            shown.append((image, NONE_OF_THESE, ""))
+        shown.append((image if rank == 1 and not rejected else "", name, f"{100 * value:5.1f} %"))
     return text_table(("image", "class", "probability"), shown) + "\n" if shown else ""
 
 
