@@ -26,8 +26,8 @@ class Learned:
     """A trained structure that is ready to be asked.
 
     model: in eval mode on ``device``. transform: from a PIL image to (3, H, W), as in the run's own tests. autocast:
-    the arguments of ``torch.autocast``. trainer, folder, epoch: where it comes from. own_classes: its names are those that
-    it was trained on.
+    the arguments of ``torch.autocast``. trainer, folder, epoch: where it comes from. own_classes: its names are
+    those that it was trained on.
     """
 
     model: PromptLearner
