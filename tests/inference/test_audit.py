@@ -34,7 +34,8 @@ def planted(tmp_path_factory):
     with Image.open(folder / "train/seven/05.png") as image:
         big = image.convert("RGB").resize((90, 90), Image.Resampling.BICUBIC)
         big.save(folder / "test/seven/again.jpg", quality=80)
-    shutil.copy(by_class["one"][35], folder / "train/seven/wrong.png")
+    for number in range(4):
+        shutil.copy(by_class["one"][35 + number], folder / f"train/seven/wrong{number}.png")
     return folder
 
 
@@ -55,17 +56,19 @@ def test_doubled_images(found, planted):
     assert across == sorted(across, reverse=True)
 
 
-def test_a_wrong_label(found, planted):
-    """Among the first of them: some of the handwritten ones do look like another digit."""
-    first = {one["image"]: one for one in found["doubted"][:4]}
-    wrong = first[str(planted / "train/seven/wrong.png")]
-    assert (wrong["label"], wrong["nearer"]) == ("seven", "one")
+def test_wrong_labels(found, planted):
+    """Half of those planted, and these first: some handwritten ones do look like another digit, also to CLIP's text."""
+    called_seven = [one for one in found["doubted"] if (one["label"], one["nearer"]) == ("seven", "one")]
+    wrong = [one for one in called_seven if "wrong" in one["image"]]
+    assert len(wrong) >= 2 and all("wrong" in one["image"] for one in found["doubted"][:2])
+    margins = [one["margin"] for one in found["doubted"]]
+    assert len(margins) <= 12 and margins == sorted(margins, reverse=True)
 
 
 def test_uneven_classes_and_counts(found):
-    assert found["images"] == {"train": 44, "test": 32} and found["classes"]["eight"] == {"train": 3, "test": 10}
+    assert found["images"] == {"train": 47, "test": 32} and found["classes"]["eight"] == {"train": 3, "test": 10}
     text = audit.as_text(found, 3)
-    assert "'seven' has 21 training images, 'eight' has 3" in text and "doubted:" in text
+    assert "'seven' has 24 training images, 'eight' has 3" in text and "doubted:" in text
 
 
 @settings(max_examples=30, deadline=None)
