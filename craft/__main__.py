@@ -31,6 +31,7 @@ COMMANDS = {
     "sweep": "craft.lab.sweeps.command",
     "results": "craft.lab.results.command",
     "data": "craft.datasets.tools.command",
+    "data audit": "craft.inference.audit",
     "anchors": "craft.trainers.precompute",
     "bench": "craft.lab.bench.command",
 }
@@ -49,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     if first not in COMMANDS:
         print(f"error: unknown command {first!r}; did you mean: {nearest(first, COMMANDS)}?", file=sys.stderr)
         return 2
-    return importlib.import_module(COMMANDS[first]).main(argv[1:])
+    words = 2 if " ".join(argv[:2]) in COMMANDS else 1
+    return importlib.import_module(COMMANDS[" ".join(argv[:words])]).main(argv[words:])
 
 
 def renamed(old: str, command: str) -> int:
