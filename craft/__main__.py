@@ -6,7 +6,7 @@
     craft app --model-dir RUN                a page to try it on, on this machine only
     craft sweep run base2new --datasets …    a protocol of the paper over data sets and seeds
     craft results table output               tables, figures and a report of what was run
-    craft data list                          the data sets: list, check, download, show
+    craft data list                          the data sets: list, check, download, show, audit, verify
     craft anchors --trainer CoOpCraft …      the static image anchors of a run, ahead of time
     craft bench --quick                      times against the published trainers' way
 
@@ -31,7 +31,8 @@ COMMANDS = {
     "sweep": "craft.lab.sweeps.command",
     "results": "craft.lab.results.command",
     "data": "craft.datasets.tools.command",
-    "data audit": "craft.inference.audit",
+    "data audit": "craft.inference.audit",  # a room above datasets, as the next
+    "data verify": "craft.lab.verify",  # it makes runs: that is the laboratory's
     "anchors": "craft.trainers.precompute",
     "bench": "craft.lab.bench.command",
 }

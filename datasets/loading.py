@@ -74,6 +74,8 @@ def stop_workers(loader: DataLoader | None) -> None:
     Left to the garbage collector, which may close a worker's pipe before the word that ends it is sent, each of them is
     waited for five seconds and then killed.
     """
+    if loader is None:
+        return
     iterator = getattr(loader, "_iterator", None)  # torch has no public names for these three
     if isinstance(iterator, _MultiProcessingDataLoaderIter):
         iterator._shutdown_workers()

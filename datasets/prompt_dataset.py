@@ -37,8 +37,9 @@ class PromptDataset:
     making a split and drawing shots: ``random.Random(cfg.SEED)``, so that a draw depends on nothing that ran before and
     changes nothing that runs after; Python's global stream where SEED is negative); ``group_names`` (list of str, or
     None where items carry no group); and after ``load`` ``group_counts`` (images of each group in training before shots
-    were drawn, empty where items carry no group), and ``subset`` (name of a count -> [found, expected] where they
-    differ; None without ``expected``).
+    were drawn, empty where items carry no group), ``subset`` (name of a count -> [found, expected] where they
+    differ; None without ``expected``), and ``made_here`` (whether its split was drawn by a reader, now or in an earlier
+    run, for want of the published one; None where no split file is looked for).
     """
 
     dataset_dir: str = ""
@@ -50,6 +51,7 @@ class PromptDataset:
     domains: Sequence[str] = ()
     group_names: list[str] | None = None
     subset: dict[str, list[int | None]] | None = None
+    made_here: bool | None = None
 
     def __init__(self, cfg):
         self.cfg = cfg

@@ -17,6 +17,8 @@ from craft.datasets import listing
 from craft.datasets.prompt_dataset import PromptDataset
 from craft.datasets.splits import Item, Split, seed_phrase, split_by_class, split_trainval
 
+MADE_HERE = "made here"
+
 
 class SplitFileDataset(PromptDataset):
     """Base of readers with a split file; subclasses set ``image_dir``, ``split_file`` and write ``make_split``.
@@ -43,6 +45,7 @@ class SplitFileDataset(PromptDataset):
         for path in self.split_paths():
             if path.is_file():
                 split, who = read_split(path, self.image_dir)
+                self.made_here = who.startswith(MADE_HERE)
                 print(f"{self.name}: reading the split {path} ({who})")
                 return split
         origin = next((f.origin for f in self.files if f.role == "split"), "its authors")
@@ -50,7 +53,7 @@ class SplitFileDataset(PromptDataset):
             f"{self.name}: there is no {self.split_file} (it comes from {origin}); making a split with "
             f"{seed_phrase(self.cfg.SEED)}, which is not the one that published numbers stand on"
         )
-        self.made = True
+        self.made = self.made_here = True
         return self.make_split()
 
     def make_split(self) -> Split:
@@ -121,7 +124,7 @@ def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
         print(f"Warning: {len(shared)} image(s) of {path} are in train and in test, e.g. {min(shared)}")
     maker = content.get("made_by")
     if isinstance(maker, dict) and "seed" in maker:
-        who = f"made here by an earlier run with {seed_phrase(maker['seed'])}"
+        who = f"{MADE_HERE} by an earlier run with {seed_phrase(maker['seed'])}"
     else:
         who = "no maker recorded in it: the published split, or one that CoOp's reader made"
     return Split(parts["train"], parts["val"], parts["test"], origin=path.name), who

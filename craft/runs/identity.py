@@ -27,6 +27,8 @@ CODE = ("craft", "anchors", "bundled", "datasets", "trainers")
 DATA_PATHS = ("DATASET.PATH", "DATASET.CLASSNAMES")
 WEIGHT_PATHS = ("MODEL.BACKBONE.NAME", "MODEL.INIT_WEIGHTS")
 PARTS = {"train": "train_x", "unlabelled": "train_u", "val": "val", "test": "test"}
+#: image files of a part whose first bytes are looked at, and how many: milliseconds, also for ImageNet
+SAMPLE, BEGINNING = 64, 1 << 16
 PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "scikit-learn", "scipy", "Pillow", "safetensors", "yacs")
 
 
@@ -134,15 +136,17 @@ def split_record(dataset, root: str) -> dict[str, Any]:
     train, unlabelled, val, test: images. classes: how many. digest: of every part in order, each image's path below the
     data set's folder, label and domain. parts: the same for each part alone (its few-shot list), with groups.
     classnames: of the names in the order of their labels. files: for each part, of the sizes of its image files.
+    samples: for each part, of what the first bytes of some of its image files are.
     subset: ``{"test": [719, 1797]}``, what was found and what the published set has, where they differ; empty for the
-    whole set, None where no published size is known.
+    whole set, None where no published size is known. made_here: whether a reader drew the split for want of the
+    published one; None where nobody draws one.
 
     Noticed therefore are other images, labels, domains, groups, names, another order or draw, and an image that was
-    replaced by one of another size in bytes. Not noticed is a replacement of the very same size: no image is read. The
-    same content below another root is the same.
+    replaced by one of another size in bytes; by one of the very same size where it is among the `SAMPLE` files of its
+    part that are looked into. The same content below another root is the same: when a file was written is not asked.
     """
     base = getattr(dataset, "dataset_dir", "") or root
-    listed, parts, files = {}, {}, {}
+    listed, parts, files, samples = {}, {}, {}, {}
     for name, attribute in PARTS.items():
         items = getattr(dataset, attribute, None) or []
         listed[name] = [
@@ -151,7 +155,9 @@ def split_record(dataset, root: str) -> dict[str, Any]:
         groups = [getattr(item, "group", None) for item in items]
         parts[name] = digest_json([[*one, group] for one, group in zip(listed[name], groups)])[:16]
         # Generated images are known by their recipe: another Pillow writes the same pixels in other bytes.
-        files[name] = digest_json(getattr(dataset, "recipe", None) or _sizes([item.impath for item in items]))[:16]
+        recipe, paths = getattr(dataset, "recipe", None), [item.impath for item in items]
+        files[name] = digest_json(recipe or _sizes(paths))[:16]
+        samples[name] = digest_json(recipe or _sample(paths))[:16]
     return {
         "digest": digest_json(listed)[:16],
         **{name: len(items) for name, items in listed.items()},
@@ -159,7 +165,9 @@ def split_record(dataset, root: str) -> dict[str, Any]:
         "classnames": digest_json(list(dataset.classnames))[:16],
         "parts": parts,
         "files": files,
+        "samples": samples,
         "subset": getattr(dataset, "subset", None),
+        "made_here": getattr(dataset, "made_here", None),
     }
 
 
@@ -176,6 +184,21 @@ def _sizes(paths: list[str]) -> list[int]:
         return list(pool.map(size, paths))
 
 
+def _sample(paths: list[str]) -> list[str]:
+    """Digests of the beginnings of up to `SAMPLE` files, evenly spread over the list; "" for one that is not there."""
+
+    def beginning(path: str) -> str:
+        try:
+            with open(path, "rb") as stream:
+                return hashlib.sha256(stream.read(BEGINNING)).hexdigest()
+        except OSError:
+            return ""
+
+    chosen = [paths[number * len(paths) // SAMPLE] for number in range(SAMPLE)] if len(paths) > SAMPLE else paths
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(beginning, chosen))
+
+
 def data_differences(
     then: dict[str, Any],
     now: dict[str, Any],
@@ -183,7 +206,7 @@ def data_differences(
     contents: tuple[str, ...] = tuple(PARTS),
 ) -> list[str]:
     """``["test 719 there, 720 now", …]`` between two `split_record` in the parts that count; of those in ``contents``
-    also where image files of the same names have other sizes.
+    also where image files of the same names have other sizes or content.
 
     Records from before a digest existed are compared by what they have.
     """
@@ -204,6 +227,8 @@ def data_differences(
             continue  # other numbers of images, which the lines above tell
         elif name in contents and then["files"].get(name) != now["files"][name]:
             lines.append(f"{name}: image files were replaced (their sizes differ)")
+        elif name in contents and then.get("samples", now["samples"])[name] != now["samples"][name]:
+            lines.append(f"{name}: image files were replaced (of the same sizes, but with other content)")
     return lines
 
 

@@ -202,7 +202,7 @@ class Filler:
 
     def _publish(self, average_of: dict[str, list[list[Result]]]) -> None:
         grid = self.grid
-        reasons: dict[str, None] = {}
+        reasons: dict[str, list[str]] = {}
         for row in grid.rows:
             method = self.trainers.get(row, row)
             for column in grid.columns:
@@ -216,8 +216,10 @@ class Filler:
                 if found:
                     grid.published[(row, column)] = found
                 elif why := why_not(self.protocol, method, self.asked[column], runs, averaged):
-                    reasons[f"no published numbers beside {method}: {why}"] = None
-        grid.notes += reasons
+                    reasons.setdefault(f"no published numbers beside {method}: {why}", []).append(column)
+        for why, columns in reasons.items():
+            of = f" ({', '.join(columns)})" if grid.table.columns == "datasets" else ""
+            grid.notes.append(why + of)
 
     def _runs_of(self, row: str, column: str) -> list[list[Result]]:
         """The runs behind a number, by data set."""

@@ -1,12 +1,12 @@
-"""What stands below a table of the runs in it: which epoch, how many classes and images, which split and shots; what
-the test set's size allows to tell."""
+"""What stands below a table of the runs in it: which epoch, how many classes and images, which split and shots; whether
+zero-shot runs are near the published numbers; what the test set's size allows to tell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from craft.common.files import digest_json
-from craft.lab.results import rows, stats
+from craft.lab.results import rows, stats, zeroshot
 from craft.lab.results.collect import Result
 from craft.lab.results.grid import Grid
 
@@ -20,6 +20,7 @@ def of(grid: Grid, cells: dict[tuple[str, str], dict[int, Result]]) -> list[str]
     if not results:
         return []
     lines = [line for result in results for line in result.remarks]
+    lines += zeroshot.lines(results)
     lines += _tested(results) + _epochs(results) + _digests(results) + subsets(results)
     return lines + _binomial(grid, cells) + _two_seeds(grid)
 

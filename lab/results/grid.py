@@ -62,13 +62,15 @@ class Grid:
         return found
 
     def best(self, column: str) -> set[str]:
-        """Rows with the best mean of a column, as printed; empty where there is nothing to compare."""
-        means = {row: round(s.mean, 2) for row in self.rows if (s := self.summary(row, column)) is not None}
+        """Rows with the best mean of a column, as printed; empty where there is nothing to compare, and where that mean
+        is of fewer seeds than `stats.ENOUGH`: it may be chance."""
+        found = {row: s for row in self.rows if (s := self.summary(row, column)) is not None}
+        means = {row: round(s.mean, 2) for row, s in found.items()}
         if len(means) < 2:
             return set()
         less = any(metric.less for metric in self.table.metrics if metric.column == column)
         best = (min if less else max)(means.values())
-        return {row for row, mean in means.items() if mean == best}
+        return {row for row, mean in means.items() if mean == best and found[row].n >= stats.ENOUGH}
 
 
 def order(trainer: str) -> tuple:

@@ -69,7 +69,7 @@ class PaperTable:
             return wrong
         epochs, ours = self.epochs_of(method, run.data.name), run.settings.get("OPTIM.MAX_EPOCH", "")
         if trained and epochs and ours and ours != str(epochs):
-            return f"they are of {epochs} epochs, these of {ours} ({run.dataset})"
+            return f"they are of {epochs} epochs, these of {ours}"
         return ""
 
     def _other_source(self, run: Result, protocol: Protocol, trained: bool) -> str:

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from craft.common.errors import UserError
 from craft.common.files import write_text
-from craft.lab.results import sheets
+from craft.lab.results import sets, sheets, zeroshot
 from craft.lab.results.collect import Result
 from craft.lab.results.grid import Grid
 from craft.lab.results.sheets import Sheet
@@ -81,6 +81,7 @@ def page(results: list[Result], grids: list[Grid], pictures: list[tuple[str, str
         name=name,
         legend=sheets.LEGEND,
         summary=_summary(results),
+        zeroshot=_zeroshot(results),
         sheets=[_shown(sheet) for sheet in sheets.automatic(grids)],
         pictures=[_picture(*picture) for picture in pictures],
         failures=_failures(results),
@@ -90,7 +91,7 @@ def page(results: list[Result], grids: list[Grid], pictures: list[tuple[str, str
 
 def _breakable(text: Any) -> Markup:
     """Text that a narrow screen may break where a reader would."""
-    return Markup(re.sub(r"(?<=[/_])|(?<=[a-z])(?=Craft|CLIP)", "<wbr>", str(escape(text))))
+    return Markup(re.sub(r"(?<=[/_])|(?<=[a-zA-Z])(?=Craft|CLIP)|(?<=Craft)(?=OOD)", "<wbr>", str(escape(text))))
 
 
 def _spread(text: str) -> Markup:
@@ -135,6 +136,29 @@ def _summary(results: list[Result]) -> list[str]:
             "method runs, not how good it is."
         )
     return lines
+
+
+def _zeroshot(results: list[Result]) -> dict[str, Any]:
+    """Zero-shot runs held against the published numbers; empty where none can be."""
+    found = [one for one in zeroshot.worst(zeroshot.checks(results)) if one.verdict != zeroshot.NONE]
+    if not found:
+        return {}
+    order = sets.in_order((one.result.dataset, one.result.data) for one in found)
+    found.sort(key=lambda one: order.index(one.result.dataset))
+    head = ["data set, classes", "", "ours", "published", "difference", "its record says"]
+    rows = [
+        [
+            f"{one.result.dataset}, {one.part}",
+            one.verdict,
+            f"{one.accuracy:.2f}",
+            f"{one.expected.value:.2f}" if one.expected else "–",
+            sheets.signed(one.difference),
+            "; ".join(one.told) or "–",
+        ]
+        for one in found
+    ]
+    far = any(one.verdict == zeroshot.FAR for one in found)
+    return {"head": head, "rows": rows, "far": far, "causes": zeroshot.CAUSES if far else (), "points": zeroshot.POINTS}
 
 
 def _picture(kind: str, stem: str, content: bytes) -> dict[str, Any]:

@@ -131,6 +131,13 @@ def _papers() -> list[str]:
     return list(dict.fromkeys(labels))
 
 
+def families_in_order(found: Iterable[DataSet]) -> list[str]:
+    """`family` of each, once, in the papers' order; those that no paper names keep theirs, behind."""
+    stems = [label.partition("-")[0] for label in _papers()]
+    first = {family(one): one.stem for one in found}
+    return sorted(first, key=lambda name: stems.index(first[name]) if first[name] in stems else len(stems))
+
+
 def in_order(shown: Iterable[tuple[str, DataSet]]) -> list[str]:
     """Names of data sets as the papers have them: CoOp's eleven, ImageNet's variants, and what other protocols name.
     Those that no paper names keep their order, behind."""

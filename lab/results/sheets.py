@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from craft.lab.results.grid import Grid, count_shots
-from craft.lab.results.stats import Difference
+from craft.lab.results.stats import ENOUGH, Difference
 
 LEGEND = "mean ± sample standard deviation over n seeds"
 PUBLISHED = " (published)"
@@ -103,7 +103,10 @@ def _single(grid: Grid) -> Sheet:
             for label, found in pairs
         ]
         parts.append(Part("differences", "difference", [*grid.columns, "n"], [Block("", rows)]))
-    return Sheet(grid.title, parts, remarks(grid), list(grid.missing), [grid])
+    facts = facts_of([grid])
+    configs = [f"config {' / '.join(facts['configs'])}"] if facts["configs"] else []
+    title = ", ".join([grid.title, *facts["backbones"], *configs])
+    return Sheet(title, parts, remarks(grid), list(grid.missing), [grid])
 
 
 def _rows(grid: Grid, columns: list[str], expected: int = 0) -> list[Row]:
@@ -142,22 +145,29 @@ def interval(found: Difference | None) -> Cell:
         return NONE
     spread = f"± {found.std:.2f}" if found.std is not None else ""
     if found.low is not None:
-        spread += f" [{_signed(found.low)}, {_signed(found.high)}]"
-    return Cell(_signed(found.mean), spread)
+        spread += f" [{signed(found.low)}, {signed(found.high)}]"
+    return Cell(signed(found.mean), spread)
 
 
-def _signed(value: float | None) -> str:
+def signed(value: float | None) -> str:
     return f"{value or 0.0:+.2f}".replace("-", "−")
 
 
 def remarks(grid: Grid, short: bool = False) -> list[str]:
     """Notes below a table: how it was computed, where the published numbers are from. short: of a compact sheet."""
     lines = list(dict.fromkeys(grid.notes))
+    if len(grid.rows) > 1 and any(grid.values.values()) and not all(map(grid.best, _filled(grid))):
+        lines.append(f"no mean is marked as the best that is of fewer than {ENOUGH} seeds")
     if any(grid.differences()):
         spread = "" if short else " ± deviation of the differences"
         lines.append(f"differences: paired by seed, mean{spread} [95 % interval, Student's t]")
     sources = dict.fromkeys(value.source for value in grid.published.values())
     return lines + [f"published: {source}" for source in sources]
+
+
+def _filled(grid: Grid) -> list[str]:
+    """Columns in which rows can be compared."""
+    return [column for column in grid.columns if sum(bool(grid.values.get((row, column))) for row in grid.rows) > 1]
 
 
 # -- one sheet for many data sets -------------------------------------------------------------------------------------
@@ -222,14 +232,18 @@ def _compact(members: list[Grid], average: str) -> Sheet:
 
 
 def _notes(grids: list[Grid]) -> list[str]:
-    """Remarks of all grids once; one that is of a single data set names it."""
+    """Remarks of all grids once; one that is of some data sets only names them."""
     found: dict[str, list[str]] = {}
     for grid in grids:
         for line in remarks(grid, short=True):
             found.setdefault(line, []).append("" if _is_average(grid) else _block_name(grid))
-    if len(grids) == 1:
-        return list(found)
-    return [f"{names[0]}: {line}" if len(names) == 1 and names[0] else line for line, names in found.items()]
+    every = {_block_name(grid) for grid in grids if not _is_average(grid)}
+    said = []
+    for line, names in found.items():
+        whose = ", ".join(name for name in names if name)
+        all_of_them = len(grids) == 1 or set(names) >= every or not whose
+        said.append(line if all_of_them or line.startswith(f"{whose}: ") else f"{whose}: {line}")
+    return said
 
 
 def _columns(members: list[Grid], average: str) -> list[str]:

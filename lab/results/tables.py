@@ -85,9 +85,15 @@ def tables_of(protocol: Protocol, results: list[Result]) -> list[Grid]:
 def _in_order(per: tuple[str, ...], keys: list[tuple], members: list[Result]) -> list[tuple]:
     """Keys of tables: data sets and methods as papers have them, shots by number."""
     names = sets.in_order((result.dataset, result.data) for result in members)
+    families = sets.families_in_order(result.data for result in members)
 
     def rank(key: tuple) -> tuple:
-        places: dict[str, Callable[[Any], Any]] = {"dataset": names.index, "family": str, "host": order, "shots": int}
+        places: dict[str, Callable[[Any], Any]] = {
+            "dataset": names.index,
+            "family": families.index,
+            "host": order,
+            "shots": int,
+        }
         return tuple(places[kind](value) for kind, value in zip(per, key))
 
     return sorted(keys, key=rank)

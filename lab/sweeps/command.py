@@ -128,7 +128,7 @@ def carry_out(runs: list[Run], options) -> int:
             print(f"FAILED {outcome.run.name}\n    {outcome.detail}\n    log: {outcome.log or 'none'}")
     if count["failed"]:
         print("The same command runs the failed ones again and keeps the others.")
-    return 1 if count["failed"] else 0
+    return 1 if count["failed"] or count["left out"] else 0
 
 
 def grid(runs: list[Run]) -> list[str]:

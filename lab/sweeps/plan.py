@@ -53,6 +53,8 @@ class Run:
     folder: Path
     arguments: tuple[str, ...] = field(repr=False)
     needs: Path | None = None
+    #: the run in ``needs``, as this plan would have it
+    trained: Run | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -143,12 +145,14 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
     if sweep.backbone or config == "demo":
         arguments += ["--backbone", sweep.backbone or "demo"]
     arguments += ["--output-dir", str(folder)]
-    needs = None
+    needs, trained = None, None
     trains = structure.trainable
     if phase.needs is not None:
         arguments += ["--eval-only"]
         if trains:
             needs = folder_of(phase.needs.folder, _label(source) if phase.needs.source else label)
+            of = source if phase.needs.source else dataset
+            trained = _run(protocol, sweep, phase.needs, of, shots, trainer, seed)
             arguments += ["--model-dir", str(needs)]
     options = [("DATASET.NUM_SHOTS", str(shots)), *phase.options]
     if target:
@@ -156,7 +160,7 @@ def _run(protocol: Protocol, sweep: Sweep, phase: Phase, dataset: str, shots: in
     if _is_stock(protocol.config, sweep.config or config, host):
         options += protocol.schedule(host, stem, shots)
     arguments += [word for pair in options for word in pair] + list(sweep.options)
-    return Run(phase.folder, label, shots, trainer, config, seed, folder, tuple(arguments), needs)
+    return Run(phase.folder, label, shots, trainer, config, seed, folder, tuple(arguments), needs, trained)
 
 
 def _label(dataset: str) -> str:
@@ -183,7 +187,7 @@ def _check_dataset(name: str) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _known_dataset(name: str, is_file: bool) -> None:
-    known = _stock_datasets()
+    known = stock_datasets()
     if name not in known and not is_file:
         raise unknown("data set", name, sorted(known))
     registered = (read_yaml(Path(name) if is_file else known[name]).get("DATASET") or {}).get("NAME")
@@ -192,7 +196,8 @@ def _known_dataset(name: str, is_file: bool) -> None:
 
 
 @functools.cache
-def _stock_datasets() -> dict[str, Path]:
+def stock_datasets() -> dict[str, Path]:
+    """The yaml files of this project's data sets, by the names that sweeps know them by."""
     return {path.stem: path for path in (configs() / "datasets").glob("*.yaml")}
 
 
@@ -201,8 +206,8 @@ def _check_labels(datasets: tuple[str, ...]) -> None:
     known: dict[str, str] = {}
     for dataset in dict.fromkeys(datasets):
         name, label = dataset.partition(":")[0], _label(dataset)
-        file = Path(name).resolve() if Path(name).is_file() else _stock_datasets().get(name)
-        stock = _stock_datasets().get(Path(name).stem)
+        file = Path(name).resolve() if Path(name).is_file() else stock_datasets().get(name)
+        stock = stock_datasets().get(Path(name).stem)
         if file is not None and stock is not None and file != stock.resolve():
             raise UserError(
                 f"{name} has the name of this project's {stock.name}, and its runs would stand under that name; "

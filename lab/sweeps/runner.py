@@ -18,6 +18,7 @@ from craft.lab.sweeps.executors import Ended, Executor, Job
 from craft.lab.sweeps.plan import Run
 from craft.lab.sweeps.progress import Estimate, Going, Lines, duration, status
 from craft.runs import identity, record
+from craft.runs.matching import differences, listed
 
 REMEDY = "Choose another --output, or replace it with --rerun all, narrowed to it by --datasets, --trainers and --seeds"
 PAUSE = 0.05  # seconds between two looks at what runs
@@ -47,8 +48,29 @@ class Check:
         that cannot be compared. code: done by other code is new."""
         if not (run.folder / record.RECORD).is_file():
             return "new"
-        from craft.config.commandline import parser
         from craft.trainers import launch
+
+        cfg, options, absent = self._resolved(run)
+        mode, model = launch.mode_and_model(cfg, options)
+        data = functools.partial(self.data, cfg)
+        todo = record.what_to_do(run.folder, cfg, self.defaults, mode, model, absent=absent, data=data, remedy=REMEDY)
+        if todo == "done" and code and (record.read(run.folder) or {})["identity"]["code"] != identity.code_digest():
+            return "new"
+        return todo
+
+    def trained_otherwise(self, run: Run) -> list[str]:
+        """In what the training whose prompts ``run`` evaluates is not the one of this plan; how it was tested does not
+        count. For a training that is no part of the plan: one that is was compared in its turn."""
+        found = record.read(run.trained.folder) if run.trained else None
+        if run.trained is None or found is None or "config" not in found:
+            return []
+        cfg, _, absent = self._resolved(run.trained)
+        lines = differences(found, cfg, self.defaults, "train", absent)
+        return [line for line in lines if not line.startswith(("TEST.", "DATALOADER.TEST."))]
+
+    def _resolved(self, run: Run) -> tuple[Any, Any, dict[str, Any]]:
+        """(configuration, options, `absent_values`) of a run."""
+        from craft.config.commandline import parser
         from craft.trainers.data_identity import KnownData
         from craft.trainers.settings import absent_values, get_cfg, setup_cfg
 
@@ -56,12 +78,7 @@ class Check:
         cfg = setup_cfg(options)
         if self.defaults is None:
             self.defaults, self.data = get_cfg(), KnownData()
-        mode, model = launch.mode_and_model(cfg, options)
-        absent, data = absent_values(cfg), functools.partial(self.data, cfg)
-        todo = record.what_to_do(run.folder, cfg, self.defaults, mode, model, absent=absent, data=data, remedy=REMEDY)
-        if todo == "done" and code and (record.read(run.folder) or {})["identity"]["code"] != identity.code_digest():
-            return "new"
-        return todo
+        return cfg, options, absent_values(cfg)
 
     def refusal(self, run: Run) -> tuple[str, str]:
         """What `run` would not keep or go on with, for a grid: ``OTHER``, or ``done?`` for data that cannot be read
@@ -146,6 +163,9 @@ class _Sweep:
             return Outcome(run, "left out", f"it needs {needed.run.name}")
         if run.needs is not None and needed is None and record.state_of(run.needs).name != "done":
             return Outcome(run, "left out", f"it needs the run in {run.needs}, which is {record.state_of(run.needs)}")
+        if run.needs is not None and needed is None and (other := self.check.trained_otherwise(run)):
+            why = f"its prompts in {run.needs} were learned with other settings: {listed(other)}"
+            return Outcome(run, "left out", f"{why}. Evaluate them with those settings, or train with these first")
         todo = "new" if self.rerun == "all" else self.check(run, code=self.rerun == "code")
         return Outcome(run, "kept") if todo == "done" else todo
 

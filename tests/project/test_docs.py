@@ -14,6 +14,7 @@ from craft.__main__ import COMMANDS
 from craft.common import places
 from craft.config.commandline import parser as run_parser
 from craft.datasets.tools import command as data
+from craft.lab import verify
 from craft.lab.bench import command as bench
 from craft.lab.results import command as results
 from craft.lab.sweeps import command as sweep
@@ -97,12 +98,19 @@ def check_parts(parser, arguments, whole):
         parser.parse_args(arguments)
 
 
+def check_data(arguments, whole):
+    if arguments[0] != "verify" or (len(arguments) == 1 and not whole):
+        check_parts(data.parser(), arguments, whole)
+    else:
+        verify.yaml_of(verify.parser().parse_args(arguments[1:]).name)
+
+
 CHECKS = {
     "train": check_train,
     "anchors": lambda arguments, whole: check_train(arguments, whole, "CoOpCraft"),
     "sweep": check_sweep,
     "results": lambda arguments, whole: check_parts(results.parser(), arguments, whole),
-    "data": lambda arguments, whole: check_parts(data.parser(), arguments, whole),
+    "data": lambda arguments, whole: check_data(arguments, whole),
     "bench": lambda arguments, whole: bench.plan_of(bench.parser().parse_args(arguments)),
 }
 
@@ -177,6 +185,7 @@ def test_commands_are_found_where_they_are():
         "lab/results/command.py": 5,
         "lab/bench/command.py": 3,
         "datasets/tools/command.py": 6,
+        "lab/verify.py": 2,
         "craft/__main__.py": 6,
         "craft/demo/train.py": 3,
         "train.py": 0,

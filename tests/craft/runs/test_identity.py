@@ -76,6 +76,43 @@ def test_a_done_run_is_not_believed_for_other_data(folder, tmp_path, capsys):
     assert "test " in refused()
 
 
+def test_images_of_the_same_size_with_other_content_are_noticed(tmp_path, capsys):
+    folder = tmp_path / "mine"
+
+    def paint(shift):
+        for seed in range(20):
+            path = folder / ("cat", "owl")[seed % 2] / f"{seed:02d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(seed + shift).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path, format="BMP")  # of one size, whatever is in it
+
+    paint(0)
+    assert go(tmp_path / "run", folder) == 0
+    paint(0)  # written anew, and the same
+    assert go(tmp_path / "run", folder) == 0 and "Already done" in capsys.readouterr().out
+    paint(100)
+    assert go(tmp_path / "run", folder) == 1
+    assert "image files were replaced (of the same sizes, but with other content)" in capsys.readouterr().err
+    # A record from before says nothing of contents.
+    found = record.read(tmp_path / "run")
+    del found["split"]["samples"]
+    record.write_json(tmp_path / "run" / record.RECORD, found)
+    assert go(tmp_path / "run", folder) == 0
+
+
+def test_of_many_images_some_are_looked_into(tmp_path):
+    paths = []
+    for number in range(200):
+        paths.append(str(tmp_path / str(number)))
+        (tmp_path / str(number)).write_bytes(bytes([number]))
+    before = identity._sample(paths)
+    assert len(before) == identity.SAMPLE == len(set(before))
+    for path in paths[:100]:
+        (tmp_path / path).write_bytes(b"x")
+    assert sum(one != other for one, other in zip(before, identity._sample(paths))) == identity.SAMPLE / 2
+    assert identity._sample([str(tmp_path / "gone")]) == [""]
+
+
 def test_a_done_evaluation_is_only_held_against_what_it_tested(folder, tmp_path, capsys):
     assert go(tmp_path / "run", folder) == 0
     load = ("--eval-only", "--model-dir", str(tmp_path / "run"))

@@ -84,16 +84,17 @@ OFTEN = {"seed": 3, "phase": 2, "trainer": 2, "data": 2}  # values of a tree; of
 def trees(draw):
     """Runs that have much in common, or few would meet in a cell."""
     pools = {}
+    varied = draw(st.sampled_from(list(VALUES)))  # of this there are two in any case: runs that differ in it alone meet
     for name, values in VALUES.items():
-        most = OFTEN.get(name) or draw(st.sampled_from([1, 1, 2]))
-        pools[name] = draw(st.lists(st.sampled_from(values), min_size=1, max_size=most, unique=True))
+        least, most = (2, 2) if name == varied else (1, OFTEN.get(name) or draw(st.sampled_from([1, 1, 1, 2])))
+        pools[name] = draw(st.lists(st.sampled_from(values), min_size=least, max_size=most, unique=True))
     pools["ending"] = ["done", "done", "done", *pools["ending"]]
     one = st.builds(Drawn, **{name: st.sampled_from(pool) for name, pool in pools.items()})
     return draw(st.lists(one, min_size=1, max_size=12, unique_by=lambda run: run.folder))
 
 
 def written(root: Path, tree: list[Drawn]) -> dict[float, Drawn]:
-    """Writes the tree; number -> its run."""
+    """Writes the tree; number -> its run. A failed run may have left numbers, which do not count."""
     numbers = {}
     for number, run in enumerate(tree):
         value = 20.0 + number + 0.0625 * number
@@ -103,7 +104,7 @@ def written(root: Path, tree: list[Drawn]) -> dict[float, Drawn]:
             shots=run.shots, config=run.config, backbone=run.backbone, half=PHASES[run.phase], classes=run.classes,
             settings=[("OPTIM.MAX_EPOCH", run.epochs), ("OPTIM.LR", run.rate)],
             digests={"parts": {"train": run.shots_drawn}},
-            state="failed" if run.ending == "failed" else "done", metrics=run.ending not in ("failed", "nothing"),
+            state="failed" if run.ending == "failed" else "done", metrics=run.ending != "nothing",
             model=checkpoint(Path("elsewhere")) if run.phase == "base2new/test_new" else None,
         )  # fmt: skip
         if run.ending.startswith("damaged"):

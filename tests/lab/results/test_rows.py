@@ -282,3 +282,12 @@ def test_the_papers_order_and_shots_by_number(tmp_path):
         assert grid.rows == ["ZeroshotCLIP", "CoOp", "CoOpCraft", "CoCoOp", "MaPLe", "PromptSRC"]
         assert grid.columns == ["1 shot", "2 shots", "16 shots"]
     assert grids[0].setting == {"backbone": "ViT-B/16", "config": "few_shot", "seeds": "1"}
+
+
+def test_a_setting_alone_keeps_seeds_apart_and_a_second_run_of_a_seed_is_named(tmp_path):
+    for output, seed, value, rate in (("a", 1, 50.0, 0.1), ("a", 2, 60.0, 0.2), ("b", 1, 70.0, 0.1)):
+        write_run(tmp_path / output, "few_shot", "dtd", "CoOp", seed, value, settings=[("OPTIM.LR", rate)])
+    grid = only(tmp_path)
+    assert sorted(map(str, grid.values.values())) == ["{1: 50.0}", "{2: 60.0}"] and len(grid.rows) == 2
+    (note,) = (note for note in grid.notes if "two runs" in note)
+    assert "seed 1: two runs; " in note and note.endswith("is left out") and f"{tmp_path / 'b'}" in note

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from craft.lab.sweeps import command
+from craft.lab.sweeps.executors import EXECUTORS, register_executor
 from craft.runs import record
+from tests.examples.my_executor import InThisProcess
 from tests.runs import QUICK
 
 WORDS = ["few_shot", "--trainers", "ZeroshotCLIP", "--datasets", "digits", "--seeds", "1", "--shots", "1"]
@@ -44,3 +46,27 @@ def test_a_damaged_record_does_not_hide_the_others(sweep, tmp_path):
     place.write_text('{"state": "do')
     status, shown = sweep("status")
     assert status == 0 and "FAILED" in shown and record.RECORD in shown
+
+
+def test_prompts_of_another_training_than_the_plans_are_not_evaluated(tmp_path, capfd):
+    """The training is no part of the plan, so that nobody else compares it."""
+
+    def sweep(*words, rate=0.002):
+        words = [*words, "--trainers", "CoOp", "--datasets", "digits", "--seeds", "1", "--shots", "1"]
+        words += ["--executor", "in-this-process", "--output", str(tmp_path), *map(str, QUICK[2:])]
+        status = command.main(["run", "base2new", *words, "OPTIM.LR", str(rate)])
+        return status, "".join(capfd.readouterr())
+
+    register_executor("in-this-process", InThisProcess)
+    try:
+        status, said = sweep("--phases", "test_new")
+        assert status == 1 and "which is not started" in said  # nothing was evaluated: that is no success
+        assert sweep("--phases", "train_base")[0] == 0
+        status, said = sweep("--phases", "test_new", rate=0.5)
+        assert status == 1 and "1 left out" in said and "OPTIM.LR: 0.002 there, 0.5 now" in said
+        assert "were learned with other settings" in said
+        assert sweep("--phases", "test_new")[0] == 0
+        status, said = sweep("--phases", "test_new", rate=0.5)
+        assert status == 1 and "were learned with other settings" in said
+    finally:
+        del EXECUTORS["in-this-process"]
