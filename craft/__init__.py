@@ -5,6 +5,7 @@ The folders that Dassl users know are parts of this package by name: ``trainers/
 lets Python look there.
 """
 
+import importlib
 import os
 from pathlib import Path
 
@@ -18,3 +19,10 @@ if os.environ.get("CRAFT_OFFLINE") == "1":  # here, for every process that impor
     from craft.common import offline
 
     offline.forbid()
+
+
+def __getattr__(name: str):
+    """``from craft import PromptClassifier``: a door, like ``__main__``, opened when somebody asks for it."""
+    if name == "PromptClassifier":
+        return importlib.import_module("craft.inference.estimator").PromptClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

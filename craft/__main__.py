@@ -1,9 +1,12 @@
 """Craft: prompt tuning of CLIP with cross-modal anchors.
 
     craft train --trainer CoOpCraft          train or evaluate; without data, the embedded demonstration
+    craft predict --model-dir RUN photos     class probabilities of images, with what a run has learned
+    craft export --model-dir RUN --to FILE   that classifier as safetensors, ONNX, or a folder with its reader
+    craft app --model-dir RUN                a page to try it on, on this machine only
     craft sweep run base2new --datasets …    a protocol of the paper over data sets and seeds
     craft results table output               tables, figures and a report of what was run
-    craft data list                          the data sets: list, check, download, show, fewshot, verify
+    craft data list                          the data sets: list, check, download, adopt, show, fewshot, audit, verify
     craft anchors --trainer CoOpCraft …      the static image anchors of a run, ahead of time
     craft bench --quick                      times against the published trainers' way
 
@@ -24,9 +27,13 @@ from craft.common.errors import entry_point, nearest
 #: room by name.
 COMMANDS = {
     "train": "craft.trainers.launch",
+    "predict": "craft.inference.predict",
+    "export": "craft.inference.export",
+    "app": "craft.inference.app",
     "sweep": "craft.lab.sweeps.command",
     "results": "craft.lab.results.command",
     "data": "craft.datasets.tools.command",
+    "data audit": "craft.inference.audit",  # a room above datasets, as the next
     "data verify": "craft.lab.verify",  # it makes runs: that is the laboratory's
     "anchors": "craft.trainers.precompute",
     "bench": "craft.lab.bench.command",

@@ -27,6 +27,11 @@ SCRIPT = "train.py"
 
 @entry_point
 def main(argv: list[str] | None = None) -> int:
+    return call(argv)
+
+
+def call(argv: list[str] | None = None) -> int:
+    """What `main` does, for callers in Python: a UserError is raised, not printed."""
     options = parser(__doc__).parse_args(argv)
     imported = {f"import {name}": imports.load(name) for name in options.imports}
     if options.trainer.lower() == "help":
@@ -223,21 +228,28 @@ def checkpoint_to_load(cfg, options) -> tuple[int | None, str]:
     Unless --load-epoch says otherwise, it is the one that the training run's own number is of. UserError where that run
     is not done: which epoch its number will be of is not known, and its last so far is none of a trained model.
     """
+    if options.load_epoch or not options.model_dir:
+        return options.load_epoch, "asked"
+    return epoch_to_load(options.model_dir, None, cfg.TEST)
+
+
+def epoch_to_load(folder, asked: int | None, test) -> tuple[int | None, str]:
+    """The same for the training run in ``folder``; ``test``: ``cfg.TEST``, for a folder without a record."""
     from craft.runs import record
     from craft.runs.checkpoints import last_epoch
 
-    if options.load_epoch or not options.model_dir:
-        return options.load_epoch, "asked"
-    trained = record.read(options.model_dir)
+    if asked:
+        return asked, "asked"
+    trained = record.read(folder)
     if trained is not None and trained["state"] != "done":
         raise UserError(
-            f"the training run in {options.model_dir} is not done ({record.state_of(options.model_dir)}): finish it "
+            f"the training run in {folder} is not done ({record.state_of(folder)}): finish it "
             "with its own command, or choose one of its epochs with --load-epoch"
         )
-    test = ((trained or {}).get("config") or {}).get("TEST") or cfg.TEST
+    test = ((trained or {}).get("config") or {}).get("TEST") or test
     if test["FINAL_MODEL"] == "best_val" and not test["NO_TEST"]:
         return None, "best_val"
-    return last_epoch(options.model_dir), "last"
+    return last_epoch(folder), "last"
 
 
 def start_log(cfg, setup_logger) -> None:

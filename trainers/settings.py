@@ -38,6 +38,7 @@ def extend_cfg(cfg: CfgNode) -> None:
     cfg.TRAINER.COMPILE = False  # the towers' blocks through torch.compile: a slow start for faster steps
     cfg.TRAIN.CHECKPOINT_STEPS = 0  # keep the state every so many steps within an epoch, too (0: after each epoch)
     cfg.TEST.CACHE_FEATURES = True  # keep test images' features on disk where no prompt changes them
+    cfg.TEST.PREDICTIONS = "small"  # keep the logits of every image that a run is tested on: small sets, all, none
     cfg.TEST.METRIC = "accuracy"  # selects the model under TEST.FINAL_MODEL best_val
     datasets.extend_cfg(cfg)
 
@@ -157,6 +158,16 @@ def _parts(key: str, words: list[str] | None) -> tuple[str, ...]:
         return tuple(part for word in words or () for part in keys.rule_of(key).fit(word, ("",)))
     except ValueError as error:
         raise UserError(f"{key} is {show(words)}; it must be names, with spaces or commas between them") from error
+
+
+def cfg_of_record(config: dict[str, Any]) -> CfgNode:
+    """The configuration that a run's record holds, frozen; keys that this version does not have are left out."""
+    cfg, known = get_cfg(), dict(keys.leaves(get_cfg()))
+    for key, value in keys.leaves(CfgNode(config)):
+        if key in known:
+            _set(cfg, key, tuple(value) if isinstance(known[key], tuple) else value)
+    cfg.freeze()
+    return cfg
 
 
 def _set(cfg: CfgNode, key: str, value) -> None:

@@ -12,11 +12,13 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from craft.clip.tokens import TextPrompts, TokenTable, VisionPrompts, prefix_groups
+from craft.common.errors import UserError
 
 #: of CLIP's training images, channels in the order red, green, blue, values in [0, 1]
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -82,6 +84,12 @@ class Backbone(ABC):
 
         UserError where there are prompts and the image tower has no tokens (`NOT_TOKENS`).
         """
+
+    def plain_image_tower(self, prompts: VisionPrompts | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors by the names of ``inference/classify.py``, ``{"layers": n, "heads": h}``) of the image tower, for
+        use without this library. UserError where it is not a vision transformer of CLIP's form.
+        """
+        raise UserError(f"the image tower of {self.name} cannot be exported; export the class embeddings only")
 
     # -- what follows from it, and what a family may replace ---------------------------------------------------------
 

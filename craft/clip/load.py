@@ -20,30 +20,43 @@ from craft.common.errors import UserError, unknown
 DEMO = "demo"
 
 
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of pixels, by channel
+
+
 @dataclass(frozen=True)
 class Family:
     """What is known of a family before a model is loaded; see `register_backbone`."""
 
     loader: Callable[[str], Backbone] | str
-    resolution: Callable[[str], int | None] | None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    resolution: Callable[[str], int | None] | str | None
+    pixels: Callable[[str], Statistics] | str | Statistics
 
     def load(self, name: str) -> Backbone:
-        loader = self.loader
-        if isinstance(loader, str):
-            module, _, function = loader.partition(":")
-            try:
-                loader = getattr(importlib.import_module(module), function)
-            except (ImportError, AttributeError) as error:
-                raise UserError(f"backbone {name!r}: cannot import {self.loader} ({error})") from error
-        backbone = loader(name)
-        if (tuple(backbone.pixel_mean), tuple(backbone.pixel_std)) != (tuple(self.mean), tuple(self.std)):
+        backbone = _function(self.loader, name)(name)
+        mean, std = self.statistics(name)
+        if (tuple(backbone.pixel_mean), tuple(backbone.pixel_std)) != (tuple(mean), tuple(std)):
             raise UserError(
                 f"backbone {name!r} reads images of another mean and deviation than it was registered with; give "
                 "register_backbone its mean and std"
             )
         return backbone
+
+    def statistics(self, name: str) -> Statistics:
+        return self.pixels if isinstance(self.pixels, tuple) else _function(self.pixels, name)(name)
+
+    def known_resolution(self, name: str) -> int | None:
+        return _function(self.resolution, name)(name) if self.resolution else None
+
+
+def _function(where: Callable | str, name: str) -> Callable:
+    """A function, or the one at ``"package.module:function"``, imported when it is first needed."""
+    if not isinstance(where, str):
+        return where
+    module, _, function = where.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"backbone {name!r}: cannot import {where} ({error})") from error
 
 
 FAMILIES: dict[str, Family] = {}
@@ -53,18 +66,19 @@ def register_backbone(
     key: str,
     loader: Callable[[str], Backbone] | str,
     *,
-    resolution: Callable[[str], int | None] | None = None,
+    resolution: Callable[[str], int | None] | str | None = None,
     mean: tuple[float, ...] = PIXEL_MEAN,
     std: tuple[float, ...] = PIXEL_STD,
+    statistics: Callable[[str], Statistics] | str | None = None,
 ) -> None:
     """Make a family of backbones known as ``MODEL.BACKBONE.NAME``.
 
     key: a name, or with a colon at its end the beginning of names (``toy:``). loader: gets the whole name, returns the
     backbone, or where such a function is, ``"package.module:function"``, imported when it is first needed. resolution:
-    side of the images of a name, in pixels, where it is known without loading. mean, std: of the backbone's pixels.
-    UserError for a key that is taken.
+    side of the images of a name, in pixels, where it is known without loading. mean, std: of the backbone's pixels, or
+    where they differ within the family statistics, a function from a name to both. UserError for a key that is taken.
     """
-    family = Family(loader, resolution, mean, std)
+    family = Family(loader, resolution, statistics or (mean, std))
     if FAMILIES.get(key, family) != family or key in weights.published():
         raise UserError(f"backbone {key!r}: the name is taken; choose another")
     FAMILIES[key] = family
@@ -77,7 +91,8 @@ def load_backbone(name: str, download_root: str | os.PathLike | None = None) -> 
     and checked against its SHA-256), the path of a local file in OpenAI's form (its TorchScript archive, a state dict
     saved by ``torch.save``, or safetensors; see `craft.clip.weights.load_file` for other activations than QuickGELU),
     ``demo``, ``random:<OpenAI name>`` (that architecture with weights drawn from a fixed seed: for timing and tests
-    only), or a name of a family that was registered.
+    only), ``hf:FOLDER`` (a CLIP in Hugging Face's layout), ``open_clip:MODEL/TAG`` (with the extra open_clip), or a
+    name of a family that was registered.
 
     Raises UserError for an unknown name, a missing, truncated or foreign file, and a failed download.
     """
@@ -95,14 +110,14 @@ def load_backbone(name: str, download_root: str | os.PathLike | None = None) -> 
 def resolution(name: str) -> int:
     """Side of the square images that ``name`` reads, in pixels; where it is known, nothing is loaded."""
     family = _family(name)
-    known = family.resolution if family else weights.known_resolution
-    return (known and known(name)) or load_backbone(name).resolution
+    known = family.known_resolution if family else weights.known_resolution
+    return known(name) or load_backbone(name).resolution
 
 
 def pixel_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of the pixels that ``name`` reads, by channel; nothing is loaded."""
     family = _family(name)
-    return (family.mean, family.std) if family else (PIXEL_MEAN, PIXEL_STD)
+    return family.statistics(name) if family else (PIXEL_MEAN, PIXEL_STD)
 
 
 def _family(name: str) -> Family | None:
@@ -114,3 +129,5 @@ def _family(name: str) -> Family | None:
 
 register_backbone(DEMO, "craft.demo:load_backbone")
 register_backbone(weights.RANDOM, weights.load_random, resolution=weights.known_resolution)
+for _key, _module in (("hf:", "craft.clip.huggingface"), ("open_clip:", "craft.clip.openclip")):
+    register_backbone(_key, f"{_module}:load", resolution=f"{_module}:resolution", statistics=f"{_module}:statistics")

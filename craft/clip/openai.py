@@ -7,6 +7,7 @@ The module and its weights are used as they are; the towers with prompts are in 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +88,30 @@ class OpenAIBackbone(Backbone):
     ) -> Tensor:
         """See `craft.clip.vision.encode_image`."""
         return encode_image(self.module, images, prompts, compile_blocks)
+
+    def plain_image_tower(self, prompts: VisionPrompts | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tower = self.module.visual
+        if not isinstance(tower, VisionTransformer):
+            return super().plain_image_tower(prompts)
+        found = {
+            "image.patches": tower.conv1.weight,
+            "image.class": tower.class_embedding,
+            "image.position": tower.positional_embedding,
+            "image.projection": tower.proj,
+        }
+        for number, tokens in enumerate([prompts.shallow, *prompts.deep] if prompts else []):
+            found[f"image.prompt.{number}"] = tokens
+        parts: dict[str, Any] = {"ln_pre": tower.ln_pre, "ln_post": tower.ln_post}
+        for number, block in enumerate(tower.transformer.resblocks):
+            layers = {"ln_1": block.ln_1, "out": block.attn.out_proj, "ln_2": block.ln_2}
+            layers |= {"mlp_in": block.mlp.c_fc, "mlp_out": block.mlp.c_proj}
+            parts |= {f"{number}.{name}": layer for name, layer in layers.items()}
+            found[f"image.{number}.query_key_value.weight"] = block.attn.in_proj_weight
+            found[f"image.{number}.query_key_value.bias"] = block.attn.in_proj_bias
+        for name, part in parts.items():
+            found |= {f"image.{name}.weight": part.weight, f"image.{name}.bias": part.bias}
+        blocks = tower.transformer.resblocks
+        return found, {"layers": len(blocks), "heads": blocks[0].attn.num_heads}
 
     def to(self, device: torch.device | str) -> OpenAIBackbone:
         """Itself on ``device``; a ResNet's weights channel-last, as oneDNN and tensor cores read them."""

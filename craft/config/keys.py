@@ -131,6 +131,7 @@ RULES: dict[str, Rule] = {
     "TEST.SPLIT": Rule(choices=("test", "val")),
     "TEST.FINAL_MODEL": Rule(choices=("last_step", "best_val")),
     "TEST.CACHE_FEATURES": PLACE,
+    "TEST.PREDICTIONS": Rule(choices=("small", "all", "none"), volatile=True),
     "TEST.METRIC": ANY,  # the evaluator knows, once it has seen the data
     # -- trainers
     "TRAINER.NAME": ANY,  # the registry knows

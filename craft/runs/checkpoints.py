@@ -46,7 +46,7 @@ def _write(path: Path, checkpoint: dict) -> None:
         tensor_files.write(copy, checkpoint["state_dict"], metadata)
 
 
-def _read(path: Path) -> dict:
+def read(path: Path) -> dict:
     """The checkpoint in ``path``, from its copy where that is whole and still the same."""
     copied, written_with = _read_copy(path)
     if copied and path.is_file() and digest_file(path) == written_with:
@@ -125,17 +125,24 @@ def load_model(trainer, directory, epoch: int | None = None) -> int | None:
         return None
     if not trainer.structure.trainable:
         return None
+    path = path_of(directory, epoch)
+    checkpoint = read(path)
+    epoch = fit(checkpoint, path, trainer.model, trainer.fingerprint, trainer.cfg.MODEL.BACKBONE.NAME)
+    _check_presumed(trainer.model, checkpoint, path, checkpoint.get("dataset") == _dataset(trainer))
+    print(f'Loading weights to {FOLDER} from "{path}" (epoch = {epoch})')
+    return epoch
+
+
+def path_of(directory, epoch: int | None) -> Path:
+    """The checkpoint of an epoch in a run's folder, or of the best on validation images where it is None; UserError
+    where it is not there."""
     folder = Path(directory) / FOLDER
     path = folder / (f"{PTH}{epoch}" if epoch else BEST)
     if not path.is_file():
         have = sorted(file.name for file in folder.glob("model*")) if folder.is_dir() else []
         remedy = f"the folder has {', '.join(have)}: choose with --load-epoch" if have else "train first"
         raise UserError(f"no such checkpoint: {path}; {remedy}")
-    checkpoint = _read(path)
-    epoch = _fit(checkpoint, path, trainer.model, trainer.fingerprint, trainer.cfg.MODEL.BACKBONE.NAME)
-    _check_presumed(trainer.model, checkpoint, path, checkpoint.get("dataset") == _dataset(trainer))
-    print(f'Loading weights to {FOLDER} from "{path}" (epoch = {epoch})')
-    return epoch
+    return path
 
 
 def _check_presumed(model, checkpoint: dict, path: Path, same_data: bool) -> None:
@@ -182,10 +189,10 @@ def load_weights(model, path, fingerprint: str, backbone: str) -> int | None:
     path = Path(path)
     if not path.exists():
         raise UserError(f"no such checkpoint: {path}")
-    return _fit(_read(path), path, model, fingerprint, backbone)
+    return fit(read(path), path, model, fingerprint, backbone)
 
 
-def _fit(checkpoint: dict, path: Path, model, fingerprint: str, backbone: str) -> int | None:
+def fit(checkpoint: dict, path: Path, model, fingerprint: str, backbone: str) -> int | None:
     own = model.state_dict()
     found = checkpoint.get("state_dict", checkpoint)
     found = tensor_files.below_prefix(found, own) if isinstance(found, dict) else {}

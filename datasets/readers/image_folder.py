@@ -125,6 +125,8 @@ class ImageFolder(PromptDataset):
             return split_by_hash(parts[""])
         if "train" not in parts:
             raise UserError(f"{self.name}: there are images for {' and '.join(parts)} but none for train; add some")
+        if self.cfg.TEST.NO_TEST and "test" not in parts:  # nothing reads them
+            return Split(parts["train"], parts.get("val"), parts["train"], draw_val=False)
         if "test" in parts:
             if "val" not in parts:
                 print(f"{self.name}: train and test are given and no val: nothing is held out for validation")

@@ -7,6 +7,7 @@
     craft data adopt KAGGLE --as EuroSAT --root DATA     a copy that lies otherwise: lay links as it is read here
     craft data show EuroSAT --root DATA --out sheet.png
     craft data show ImageFolder --root MY_IMAGES --out sheet.png
+    craft data audit --root MY_IMAGES --dataset-config-file image_folder
     craft data verify Caltech101 --root DATA         does CLIP without learning give the published number?
     craft data fewshot EuroSAT --root DATA --shots 16 --seed 1 --to shots.json      the shots of such a run, as a file
 
@@ -308,6 +309,7 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--classes", type=whole(1), default=40, metavar="N", help="classes shown at most (default: 40)")
     # Listed here, where people look for it; it makes runs, so the laboratory has it, and craft/__main__.py leads there.
+    command("audit", _elsewhere, "doubled images, doubted labels, uneven classes")
     command("verify", _elsewhere, "hold CLIP without learning on a data set against the published number")
     text = "write the shots that a run draws as a list that others can read; DATASET.FEWSHOT_FILE trains on such a list"
     one = command("fewshot", command_fewshot, text, keys)
@@ -324,7 +326,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _elsewhere(options: argparse.Namespace) -> int:
-    raise UserError("this is the command `craft data verify`; call it from there")
+    raise UserError(f"this is the command `craft data {options.command}`; call it from there")
 
 
 @entry_point

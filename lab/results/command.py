@@ -7,6 +7,7 @@
     craft results table   output --write tables       also tables/results.csv and tables/results.json
     craft results figures output                      PNG and PDF in output/figures
     craft results report  output                      one HTML file, output/report.html
+    craft results mistakes RUN --to sheet.png         images that a run is surest of and wrong
 
 Runs of one protocol on several data sets make one table, in the order of the papers; --each gives each its own.
 Folders may hold this project's runs or plain log.txt files of other Dassl-based repositories, or both.
@@ -64,7 +65,32 @@ def parser() -> argparse.ArgumentParser:
             action.add_argument("--only", nargs="+", default=[], metavar="KIND", help=f"figures: {', '.join(KINDS)}")
         if name == "report":
             action.add_argument("--no-figures", action="store_true", help="tables only: no model is loaded")
+    action = actions.add_parser(
+        "mistakes", help="what a run gets wrong", description="the images that a run is surest of and wrong"
+    )
+    action.add_argument("folder", help="output folder of one run")
+    action.add_argument("--worst", type=int, default=24, metavar="N", help="how many to show (default: 24)")
+    action.add_argument("--split", choices=("test", "val"), default="test")
+    action.add_argument("--to", default="", metavar="FILE", help="also draw them as a sheet of pictures (PNG)")
+    imports.add_option(action)
     return out
+
+
+def _mistakes(options: argparse.Namespace) -> int:
+    from craft.lab.results import mistakes
+    from craft.runs import predictions
+
+    found = predictions.read(options.folder, options.split)
+    every = mistakes.mistakes(found)
+    worst = every[: max(options.worst, 0)]
+    print(mistakes.as_text(found, worst, len(every)))
+    if options.to and worst:
+        missing = mistakes.draw(found, worst, Path(options.to))
+        print(f"\n{options.to}")
+        if missing:
+            print(f"{len(missing)} images cannot be read and are left empty; the first: {missing[0]}", file=sys.stderr)
+            return 1
+    return 0
 
 
 def _rendered(grids: list[Grid], options: argparse.Namespace) -> str:
@@ -80,6 +106,8 @@ def _rendered(grids: list[Grid], options: argparse.Namespace) -> str:
 def main(argv: list[str] | None = None) -> int:
     _, words = imports.take(sys.argv[1:] if argv is None else argv)  # it may register protocols, which have tables
     options = parser().parse_args(words)
+    if options.action == "mistakes":
+        return _mistakes(options)
     found = collect(options.folder)
     if options.action == "table":
         grids = build(found, options.protocol)

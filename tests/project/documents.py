@@ -16,7 +16,7 @@ from tests.conftest import PROJECT
 
 PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "DATASETS.md")]
 PAGES += sorted(path for path in (PROJECT / "docs").rglob("*.md") if not path.is_symlink())
-ROOMS = ("craft", "bundled", "datasets", "anchors", "trainers", "lab")
+ROOMS = ("craft", "bundled", "datasets", "anchors", "trainers", "inference", "lab")
 
 STARTS = re.compile(
     r"(?:[A-Z_]+=\S+ )*(?:craft|python -m craft\S*|python -m anchors|python train\.py|bash scripts/\S+)(?= |$)"

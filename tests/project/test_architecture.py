@@ -12,7 +12,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 
 #: from the ground up: a room uses those before it and no other
-ROOMS = ("craft", "bundled", "datasets", "anchors", "trainers", "lab")
+ROOMS = ("craft", "bundled", "datasets", "anchors", "trainers", "inference", "lab")
 
 
 def files(room: str) -> list[Path]:

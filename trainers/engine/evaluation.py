@@ -6,6 +6,7 @@ and kept in the cache for all runs on the same images.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from craft.common.switches import without
 from craft.datasets.images import READING, images_of
 from craft.datasets.loading import batch_size_of
 from craft.prompts.learner import PromptLearner
+from craft.runs.predictions import Predictions, wanted
 from craft.trainers.engine.group_evaluator import GroupClassification, groups_of
 
 
@@ -43,6 +45,8 @@ class Evaluation:
     precision: str
     keep_features: bool
     dataset: str
+    keep_predictions: str = "none"  # TEST.PREDICTIONS
+    kept: dict[str, Predictions] = field(default_factory=dict, repr=False)  # by split, of the last `run`
     _frozen: dict[str, Tensor] = field(default_factory=dict, repr=False)  # by split
 
     def split(self, asked: str) -> str:
@@ -58,7 +62,12 @@ class Evaluation:
         by_group = isinstance(self.evaluator, GroupClassification)
         groups = groups_of(images_of(loader).data_source) if by_group else None
         sound = torch.ones((), dtype=torch.bool, device=self.device)
+        self.kept.pop(split, None)
+        keeping = wanted(self.keep_predictions, len(images_of(loader)), len(self.model.classnames))
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for logits, labels, index in self.predictions(split):
+            if keeping:
+                parts.append((logits.float().cpu(), labels.cpu(), index.cpu()))
             sound &= logits.isfinite().all()
             self.evaluator.process(logits, labels, *((groups[index],) if groups is not None else ()))
         if not sound:
@@ -66,7 +75,20 @@ class Evaluation:
                 f"logits of the {split} images are not finite: no accuracy can be told; set PREC to fp32, or train "
                 "again with a lower OPTIM.LR"
             )
-        return dict(self.evaluator.evaluate())
+        results = dict(self.evaluator.evaluate())
+        if parts:
+            found = self.kept[split] = self._together(parts, split)
+            print(f"* top-5: {found.top(5):.1f}%\n* mean per class: {found.mean_per_class():.1f}%")
+        return results
+
+    def _together(self, parts: list[tuple[Tensor, Tensor, Tensor]], split: str) -> Predictions:
+        logits, labels, index = (torch.cat(part) for part in zip(*parts))
+        loader = self.loaders[split]
+        assert loader is not None, split
+        paths = [images_of(loader).data_source[i].impath for i in index.tolist()]
+        root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+        images = [os.path.relpath(path, root) for path in paths]
+        return Predictions(logits, labels, images, root, list(self.model.classnames), split)
 
     def logits(self, images: Tensor) -> Tensor:
         """(B, C) logits of images (B, 3, H, W) on the device."""

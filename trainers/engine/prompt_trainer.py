@@ -26,12 +26,13 @@ from craft.common.switches import without
 from craft.datasets import ReadableImages, template_for
 from craft.datasets.images import images_of
 from craft.datasets.loading import keep_decoded, steady, stop_workers, within_cores
-from craft.runs import checkpoints, states
+from craft.runs import checkpoints, predictions, states
 from craft.trainers import overview
 from craft.trainers.engine.ending import Ending, ends_by_sigterm
 from craft.trainers.engine.epoch import Epoch
 from craft.trainers.engine.evaluation import Evaluation
 from craft.trainers.engine.group_evaluator import check_selection, choose_evaluator
+from craft.trainers.engine.precision import precision_on
 from craft.trainers.engine.run_log import RunLog
 from craft.trainers.structures import Structure
 
@@ -69,6 +70,7 @@ class PromptTrainer(TrainerX):
             # A skipped image has a stand-in: what was computed then is not the answer for later.
             keep_features=cfg.TEST.CACHE_FEATURES and cfg.DATASET.BAD_IMAGES == "error",
             dataset=cfg.DATASET.NAME,
+            keep_predictions=cfg.TEST.PREDICTIONS,
         )
 
     def build_data_loader(self) -> None:
@@ -135,19 +137,16 @@ class PromptTrainer(TrainerX):
         """Hook: what must be computed with the float32 backbone, before it is rounded and the learner is built."""
 
     def _set_precision(self) -> None:
-        """fp16: CLIP's weights in half. amp, amp_bf16: autocast over float32 weights. On a CPU always float32."""
-        precision = self.cfg.TRAINER[self.structure.node].PREC
-        if self.device.type != "cuda" and precision != "fp32":
-            print(f"PREC {precision} needs CUDA; on this {self.device.type.upper()} everything runs in float32")
-            precision = "fp32"
-        if precision == "fp16":
+        """See `precision_on`."""
+        asked = self.cfg.TRAINER[self.structure.node].PREC
+        self.precision, self.autocast = precision_on(self.device, asked)
+        if self.precision != asked:
+            print(f"PREC {asked} needs CUDA; on this {self.device.type.upper()} everything runs in float32")
+        if self.precision == "fp16":
             self.backbone.half()
-        self.precision = precision
-        self.log.about["precision"] = precision
-        dtype = {"amp": torch.float16, "amp_bf16": torch.bfloat16}.get(precision, torch.float32)
-        self.autocast = {"device_type": self.device.type, "dtype": dtype, "enabled": precision.startswith("amp")}
+        self.log.about["precision"] = self.precision
         # Only float16 has so few exponent bits that gradients need scaling.
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "amp")
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "amp")
 
     # -- one step -------------------------------------------------------------------------------------------------
 
@@ -311,7 +310,8 @@ class PromptTrainer(TrainerX):
         return results[metric]
 
     def write_metrics(self) -> None:
-        """``metrics.json`` in the output folder: settings that name the run, results by split, the loss history."""
+        """``metrics.json`` in the output folder: settings that name the run, results by split, the loss history; and
+        what was said of every image, as TEST.PREDICTIONS asks."""
         cfg = self.cfg
         facts = {
             "trainer": cfg.TRAINER.NAME,
@@ -325,6 +325,13 @@ class PromptTrainer(TrainerX):
         }
         if self.scaler.is_enabled():
             facts["skipped_steps"] = self.log.skipped
+        kept = self.evaluation.kept
+        for found in kept.values():
+            predictions.write(self.output_dir, found)
+        if kept:
+            facts["measures"] = {
+                split: {"top5": found.top(5), "mean_per_class": found.mean_per_class()} for split, found in kept.items()
+            }
         self.log.write(f"{self.output_dir}/metrics.json", facts)
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
