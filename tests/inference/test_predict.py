@@ -120,7 +120,6 @@ def test_errors_name_what_is_wrong(trained, test_images, tmp_path, capsys):
         (["--model-dir", folder, image, "--classes", "cat", ""], "empty name"),
         (["--model-dir", folder, image, "--classes", "cat", " ".join(["word"] * 99)], "77 tokens"),
         (["--model-dir", folder, image, "--classes-file", str(tmp_path / "none.txt")], "cannot read --classes-file"),
-        (["--model-dir", folder, image, "--top", "0"], "--top is 0"),
         (["--model-dir", folder, image, "--load-epoch", "9"], "model.pth.tar-9"),
     ]:
         capsys.readouterr()
