@@ -139,7 +139,9 @@ def build(answers: Answers):
     try:
         import gradio as gr
     except ImportError as error:
-        raise UserError(f"craft app needs the extra app ({error.name} is missing): pip install 'craft[app]'") from error
+        raise UserError(
+            f"craft app needs the extra app ({error.name} is missing): pip install '.[app]' in the clone"
+        ) from error
 
     model = answers.own
     with gr.Blocks(title=f"{model.trainer}", analytics_enabled=False) as page:

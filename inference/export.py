@@ -155,7 +155,7 @@ def write_onnx(tensors: dict[str, Tensor], about: dict[str, Any], to: Path) -> N
         import onnxscript  # noqa: F401  (torch's exporter needs it)
     except ImportError as error:
         raise UserError(
-            f"{to}: writing ONNX needs the extra onnx ({error.name} is missing): pip install 'craft[onnx]'"
+            f"{to}: writing ONNX needs the extra onnx ({error.name} is missing): pip install '.[onnx]' in the clone"
         ) from error
 
     class Graph(torch.nn.Module):

@@ -6,7 +6,7 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-source scripts/setup.sh test,docs
+source scripts/setup.sh test,docs,app,onnx,openclip
 
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .

@@ -99,7 +99,7 @@ def folder_of(name: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise UserError(
-            f"{name}: no such folder, and fetching needs huggingface_hub: pip install 'craft[open_clip]', or fetch the "
+            f"{name}: no such folder, and fetching needs huggingface_hub: pip install '.[openclip]' in the clone, or fetch the "
             f"files elsewhere and give their folder"
         ) from error
     try:

@@ -91,7 +91,7 @@ def load_backbone(name: str, download_root: str | os.PathLike | None = None) -> 
     and checked against its SHA-256), the path of a local file in OpenAI's form (its TorchScript archive, a state dict
     saved by ``torch.save``, or safetensors; see `craft.clip.weights.load_file` for other activations than QuickGELU),
     ``demo``, ``random:<OpenAI name>`` (that architecture with weights drawn from a fixed seed: for timing and tests
-    only), ``hf:FOLDER`` (a CLIP in Hugging Face's layout), ``open_clip:MODEL/TAG`` (with the extra open_clip), or a
+    only), ``hf:FOLDER`` (a CLIP in Hugging Face's layout), ``open_clip:MODEL/TAG`` (with the extra openclip), or a
     name of a family that was registered.
 
     Raises UserError for an unknown name, a missing, truncated or foreign file, and a failed download.

@@ -97,6 +97,6 @@ def _library():
         import open_clip
     except ImportError as error:
         raise UserError(
-            f"open_clip:… needs the extra open_clip ({error.name} is missing): pip install 'craft[open_clip]'"
+            f"open_clip:… needs the extra openclip ({error.name} is missing): pip install '.[openclip]' in the clone"
         ) from error
     return open_clip

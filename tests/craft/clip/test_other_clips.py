@@ -25,7 +25,7 @@ def scattered(module):
 @pytest.fixture
 def hf_folder(tmp_path):
     """hf_folder(activation): a small CLIPModel saved by transformers, and the model."""
-    transformers = pytest.importorskip("transformers", reason="the extra open_clip is not installed")
+    transformers = pytest.importorskip("transformers", reason="the extra openclip is not installed")
 
     def make(activation, mean=None):
         sizes = {"num_hidden_layers": 2, "hidden_act": activation}
@@ -110,7 +110,7 @@ def test_what_is_not_clip_is_refused(hf_folder, tmp_path):
 @pytest.fixture
 def open_clip(monkeypatch):
     """The library with two small models of its own forms, and their weights made here instead of fetched."""
-    library = pytest.importorskip("open_clip", reason="the extra open_clip is not installed")
+    library = pytest.importorskip("open_clip", reason="the extra openclip is not installed")
     config = {
         "embed_dim": 48,
         "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8},
@@ -160,7 +160,7 @@ def test_open_clips_names(open_clip):
 
 @pytest.mark.parametrize("name", ["ViT-B-16-SigLIP", "coca_ViT-B-32", "ViT-H-14", "convnext_base", "roberta-ViT-B-32"])
 def test_open_clips_other_forms_are_refused(name):
-    library = pytest.importorskip("open_clip", reason="the extra open_clip is not installed")
+    library = pytest.importorskip("open_clip", reason="the extra openclip is not installed")
     from craft.clip import openclip
 
     with pytest.raises(UserError, match="not causal" if "SigLIP" in name else "CLIP's|heads of"):
@@ -169,7 +169,7 @@ def test_open_clips_other_forms_are_refused(name):
 
 @pytest.mark.parametrize("name", ["ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-B-16-quickgelu"])
 def test_open_clips_plain_forms_are_not(name):
-    library = pytest.importorskip("open_clip", reason="the extra open_clip is not installed")
+    library = pytest.importorskip("open_clip", reason="the extra openclip is not installed")
     from craft.clip import openclip
 
     openclip.check(library.get_model_config(name), name)
