@@ -99,8 +99,8 @@ def folder_of(name: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise UserError(
-            f"{name}: no such folder, and fetching needs huggingface_hub: pip install '.[openclip]' in the clone, or fetch the "
-            f"files elsewhere and give their folder"
+            f"{name}: no such folder, and fetching needs huggingface_hub: pip install "
+            f"'.[openclip]' in the clone, or fetch the files elsewhere and give their folder"
         ) from error
     try:
         return Path(snapshot_download(place, allow_patterns=[CONFIG, PIXELS, WEIGHTS]))
