@@ -42,7 +42,8 @@ def parse_json(text: str, path: str | os.PathLike, pairs: Callable[[list], Any] 
     try:
         value = json.loads(text, object_pairs_hook=pairs, parse_int=_whole)
         if "\\ud" in text or "\\uD" in text:  # perhaps half of a surrogate pair, which no file and no screen takes
-            json.dumps(value, ensure_ascii=False).encode()
+            # A name of a file that is not UTF-8 has U+DC80 to U+DCFF for its bytes: it goes back to the same file.
+            json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
     except UnicodeEncodeError:
         raise UserError(
             f"{path} is not valid JSON (a \\ud… that is half of a character); restore it, or move it away"

@@ -54,12 +54,12 @@ def whole_set(name: str, reader: type[PromptDataset], root: Path) -> str:
     for at in _down(folder, set()) if folder.is_dir() else _down(root, others):
         if not _holds(reader, at):
             continue
-        adopt = f"craft data adopt {_quoted(at)} --as {name} --root {_quoted(root)}"
+        adopt = _adopting(name, at, folder, root)
         if folder in at.parents:
-            return f"what {folder} should hold lies in {at}{_direction(at, folder)}. Move it up, or: {adopt}"
+            return f"what {folder} should hold lies in {at}{_direction(at, folder)}. Move it up, or:\n    {adopt}"
         if inner := next((n for n in names if at.as_posix().endswith(f"/{n}")), ""):
             return f"the folder of {name} is {at}: --root {_quoted(Path(at.as_posix().removesuffix('/' + inner)))}"
-        return f"{at} holds what {folder} should. Rename it, or: {adopt}"
+        return f"{at} holds what {folder} should. Rename it, or:\n    {adopt}"
     return ""
 
 
@@ -113,14 +113,14 @@ def elsewhere(
         if found is None:
             continue
         where, whole = found
-        adopt = f"craft data adopt {_quoted(where)} --as {name} --root {_quoted(root)}"
+        adopt = _adopting(name, where, folder, root)
         if whole:
             how = _direction(where, target)
             lie = f"{file.path} of {name}: the images lie in {where}{how}"
-            return f"{lie}, and should lie in {target}. Move them, or: {adopt}"
+            return f"{lie}, and should lie in {target}. Move them, or:\n    {adopt}"
         return (
             f"{file.path} of {name}: images of the same names lie below {where}, in other folders; nothing need be "
-            f"fetched: {adopt}"
+            f"fetched:\n    {adopt}"
         )
     return ""
 
@@ -204,3 +204,12 @@ def _by_numbers(seen: dict[str, Seen], file: DataFile, place: Path, target: Path
         if matches and (place / at).absolute() != target.absolute():
             return place / at, True
     return None
+
+
+def _adopting(name: str, place: Path, folder: Path, root: Path) -> str:
+    """What to type to have ``place`` adopted; where it lies in the set's own ``folder``, that one moves aside first."""
+    to = f"--as {name} --root {_quoted(root)}"
+    if folder != place and folder not in place.parents:
+        return f"craft data adopt {_quoted(place)} {to}"
+    aside = _quoted(f"{folder.absolute()}.original")
+    return f"mv {_quoted(folder.absolute())} {aside} && craft data adopt {aside} {to}"

@@ -71,7 +71,7 @@ def check_files(
             findings.append(Finding(name, path, FOUND))
         elif unread:
             findings.append(Finding(name, path, f"{odd}, not needed", file.origin))
-        elif allow_subset and file.kind == "dir" and not odd.startswith("0 of"):
+        elif allow_subset and file.kind == "dir" and not odd.startswith(("0 of", "the folder")):
             findings.append(Finding(name, path, f"{FOUND}: {odd}, a subset"))
         else:
             whole = Finding(name, path, f"{UNEXPECTED}: {odd}", file.origin, False, folder=file.kind == "dir")

@@ -166,8 +166,10 @@ def command_check(options: argparse.Namespace) -> int:
     for finding in findings:
         if finding.detail:
             print(f"\n{finding.detail}")
+    details = "\n".join(finding.detail for finding in findings)
     for what, command in proposed:
-        print(f"\n{what}:\n    {command}")
+        if command not in details:
+            print(f"\n{what}:\n    {command}")
     bad = [finding for finding in findings if not finding.good]
     print(f"\n{len(bad)} problem(s)" if bad else "\neverything is there")
     return 1 if bad else 0

@@ -66,12 +66,12 @@ def unexpected(path: Path, file: DataFile, split: FoundSplit | None = None) -> s
         if not size:
             return "empty"
         return f"{size} of {file.size} bytes" if file.size not in (None, size) else ""
-    if file.folders == 0 and (inner := [name for name in listing.subfolders(path) if name not in caches.FOLDERS]):
-        return f"the folder {inner[0]} in it, where images should lie"
     listed = split.below(file) if split else []
     if gone := listing.missing(path, listed):
         some = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
         return f"{len(listed) - len(gone)} of {len(listed)} listed images; missing: {some}"
+    if file.folders == 0 and (inner := [name for name in listing.subfolders(path) if name not in caches.FOLDERS]):
+        return f"the folder {inner[0]} in it, where images should lie"
     if split and listed and split.whole:
         return ""
     names = [name for name in listing.subfolders(path) if name not in caches.FOLDERS]

@@ -88,7 +88,7 @@ def test_a_misspelt_wish_is_one_line_of_a_command():
     command = [sys.executable, PROJECT / "train.py", "--trainer", "CoOpCraft"]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert run.returncode == 1
-    assert run.stderr.startswith("error: CRAFT_DASSL='upstraem'") and len(run.stderr.splitlines()) == 1
+    assert run.stderr.startswith("error: CRAFT_DASSL is 'upstraem'") and len(run.stderr.splitlines()) == 1
 
 
 @pytest.mark.skipif(bundled.which() == "upstream", reason="upstream Dassl is installed")

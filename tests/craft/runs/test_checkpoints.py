@@ -106,7 +106,7 @@ def test_whichever_of_the_two_is_damaged_the_other_is_read(trained, tmp_path, ca
         content = bytearray(whole[name])
         content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
         (folder / name).write_bytes(content)
-        assert torch.equal(checkpoints._read(folder / names[0])["state_dict"]["ctx"], expected), trial
+        assert torch.equal(checkpoints.read(folder / names[0])["state_dict"]["ctx"], expected), trial
     out = capsys.readouterr().out
     assert "its copy" in out and "model.pth.tar-1 is read instead" in out
 
@@ -119,7 +119,7 @@ def test_a_file_that_somebody_put_there_is_the_one_that_counts(trained, tmp_path
     own = pickled.load(folder / "model.pth.tar-1")
     own["state_dict"]["ctx"] += 1
     torch.save(own, folder / "model.pth.tar-1")
-    assert torch.equal(checkpoints._read(folder / "model.pth.tar-1")["state_dict"]["ctx"], own["state_dict"]["ctx"])
+    assert torch.equal(checkpoints.read(folder / "model.pth.tar-1")["state_dict"]["ctx"], own["state_dict"]["ctx"])
     assert "is another file than its copy was made of" in capsys.readouterr().out
 
 

@@ -66,7 +66,7 @@ def test_whatever_is_wrong_with_a_record(tmp_path):
 def test_the_field_is_named(field, value):
     with pytest.raises(UserError, match=rf"run\.json is not a run's record: its {field} is ") as refused:
         shape.check(changed(a_record(), field, value), Path("run.json"))
-    assert "delete it to start the run anew" in str(refused.value)
+    assert "restore it" in str(refused.value)
 
 
 def test_what_has_to_be_there_is_named():

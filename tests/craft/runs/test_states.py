@@ -300,10 +300,10 @@ def test_a_full_disk_names_what_could_not_be_written(tmp_path, monkeypatch, caps
     """Neither can the record be written then; what came first is told."""
     from craft.runs import record as records
 
-    original = records.write_json
+    original = records.write_sealed
 
     def full(trainer, *args):
-        monkeypatch.setattr(records, "write_json", refuse)
+        monkeypatch.setattr(records, "write_sealed", refuse)
         raise UserError("could not write state.pth.tar: No space left on device; free space there")
 
     def refuse(path, value):

@@ -28,7 +28,7 @@ def others(tmp_path):
     """The lock of the run's folder, held as by another process; called, it lets go with the run done."""
     folder = tmp_path / "run"
     folder.mkdir()
-    stream = open(folder / record.LOCK, "a")  # noqa: SIM115 (closed below)
+    stream = open(folder / locks.LOCK, "a")  # noqa: SIM115 (closed below)
     fcntl.flock(stream, fcntl.LOCK_EX)
 
     def finish():
