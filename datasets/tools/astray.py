@@ -211,5 +211,5 @@ def _adopting(name: str, place: Path, folder: Path, root: Path) -> str:
     to = f"--as {name} --root {_quoted(root)}"
     if folder != place and folder not in place.parents:
         return f"craft data adopt {_quoted(place)} {to}"
-    aside = _quoted(f"{folder.absolute()}.original")
+    aside = _quoted(folder.absolute().with_name(f"{folder.name}.original"))
     return f"mv {_quoted(folder.absolute())} {aside} && craft data adopt {aside} {to}"
