@@ -1,8 +1,8 @@
 """Data sets that are made on this machine: their images are written once, whole or not at all, and checked when read.
 
-A generated folder holds images and a ``manifest.json`` with the recipe that it was made from and the size of every
+A generated folder holds images and a ``manifest.json`` with the recipe that it was made from and a digest of every
 file. The folder's name carries a digest of the recipe, so another version of the recipe never meets old images, and
-a folder in which a file is missing or cut short is made again instead of being believed.
+a folder in which a file is missing, cut short or has another bit is made again instead of being believed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from craft.common.errors import UserError
-from craft.common.files import atomic_folder, cache_dir, digest_json, read_json, remove_folder, write_json
+from craft.common.files import atomic_folder, cache_dir, digest_file, digest_json, read_json, remove_folder, write_json
 
 try:
     import fcntl
@@ -22,6 +22,7 @@ except ImportError:  # Windows: publishing by rename is still atomic, only a rep
     fcntl = None  # type: ignore[assignment]  # None stands for a module that is not there
 
 MANIFEST = "manifest.json"
+DIGITS = 16  # of a file's digest: enough to notice damage
 
 
 def recipe_of(folder: Path) -> str | None:
@@ -65,18 +66,18 @@ def generated_folder(name: str, root: str, recipe: dict, write: Callable[[Path],
         with atomic_folder(target) as folder:
             write(folder)
             files = sorted(p for p in folder.rglob("*") if p.is_file())
-            sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in files}
-            write_json(folder / MANIFEST, {"recipe": recipe, "files": sizes}, indent=None)
+            digests = {p.relative_to(folder).as_posix(): digest_file(p)[:DIGITS] for p in files}
+            write_json(folder / MANIFEST, {"recipe": recipe, "files": digests}, indent=None)
     return target
 
 
 def _is_whole(folder: Path, recipe: dict) -> bool:
-    """Whether the folder was made from this recipe and every file of it has the size that it was written with."""
+    """Whether the folder was made from this recipe and every file of it is the one that was written."""
     try:
         manifest = read_json(folder / MANIFEST)
         if manifest["recipe"] != recipe:
             return False
-        return all((folder / name).stat().st_size == size for name, size in manifest["files"].items())
+        return all(digest_file(folder / name)[:DIGITS] == digest for name, digest in manifest["files"].items())
     except (UserError, OSError, KeyError, TypeError, AttributeError):
         return False
 

@@ -31,14 +31,15 @@ class UserError(Exception):
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """``"a, b"``: the known names closest to ``name``, or all of them where none is close.
+    """``"a, b"``: the known names closest to ``name``, or all of them where none is close and they are not too many.
 
     Comparison ignores case, so that ``coopcraft`` finds ``CoOpCraft``.
     """
     by_lower: dict[str, str] = {}
     for candidate in known:
         by_lower.setdefault(candidate.lower(), candidate)
-    close = difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.5)
+    cutoff = 0.5 if len(by_lower) <= 40 else 0.0
+    close = difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=cutoff)
     return ", ".join(by_lower[c] for c in close) if close else ", ".join(sorted(by_lower.values()))
 
 

@@ -196,7 +196,9 @@ def check_keys(options: Sequence[str]) -> None:
         owned = key.startswith("TRAINER.") and key.count(".") > 1
         group = any(name.startswith(f"{key}.") for name in RULES)
         if not (owned or group or key.startswith("-")) and row(key) is None:
-            raise UserError(f"unknown key {key}; did you mean: {nearest(key, names())}?")
+            raise UserError(
+                f"unknown key {key if key.isprintable() else repr(key)}; did you mean: {nearest(key, names())}?"
+            )
 
 
 @functools.cache

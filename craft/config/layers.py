@@ -142,7 +142,9 @@ def merge_options(cfg: CfgNode, options: list[str]) -> None:
         for part in path:
             node = node.get(part) if isinstance(node, CfgNode) else None
         if not isinstance(node, CfgNode) or key not in node:
-            raise UserError(f"unknown key {full}; did you mean: {nearest(full, _keys(cfg))}?")
+            raise UserError(
+                f"unknown key {full if full.isprintable() else repr(full)}; did you mean: {nearest(full, _keys(cfg))}?"
+            )
         _set(node, key, value, full)
 
 

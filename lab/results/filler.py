@@ -178,6 +178,10 @@ class Filler:
                 have = grid.values.get((row, column), {})
                 for seed in seeds:
                     if seed in have:
+                        if why := self.absent.get((row, column, seed)):
+                            grid.notes.append(
+                                f"{row}, {column}: seed {seed} has another run, which counts for nothing ({why})"
+                            )
                         continue
                     other = next((other for other in kin if seed in grid.values.get((other, column), {})), "")
                     why = self.absent.get((row, column, seed)) or (f"it is in the row {other}" if other else "no run")

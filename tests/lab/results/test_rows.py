@@ -304,3 +304,17 @@ def test_the_foot_says_how_the_shots_were_chosen(tmp_path):
     assert f"learned from: {draw}" in grid.notes
     assert "digest of split: 5d76, split3" in grid.notes
     assert "digest of few-shot lists: list1, list2, parts3" in grid.notes
+
+
+@pytest.mark.parametrize("ending", ["failed", "damaged"])
+def test_a_run_that_counts_for_nothing_is_named_beside_one_of_its_seed_that_does(tmp_path, ending):
+    """Both files say that they are of seed 1; the table has the good one, and does not keep the other to itself."""
+    bad = write_run(tmp_path / "one", "few_shot", "caltech101", "CoOp", 1, 50.0,
+                    state="failed" if ending == "failed" else "done")  # fmt: skip
+    if ending == "damaged":
+        (bad / "run.json").write_text('{"state": ')
+    write_run(tmp_path / "two", "few_shot", "caltech101", "CoOp", 1, 60.0)
+    (grid,) = build(collect(tmp_path))
+    assert list(grid.values.values()) == [{1: 60.0}]
+    (note,) = (note for note in grid.notes if "counts for nothing" in note)
+    assert "seed 1" in note and ("unreadable" if ending == "damaged" else "failed") in note
