@@ -1,9 +1,9 @@
 """Craft: prompt tuning of CLIP with cross-modal anchors.
 
     craft train --trainer CoOpCraft          train or evaluate; without data, the embedded demonstration
-    craft predict --model-dir RUN photos     class probabilities of images, with what a run has learned
-    craft export --model-dir RUN --to FILE   that classifier as safetensors, ONNX, or a folder with its reader
-    craft app --model-dir RUN                a page to try it on, on this machine only
+    craft predict --model-dir RUN …          class probabilities of images, with what a run has learned
+    craft export --model-dir RUN …           that classifier as safetensors, ONNX, or a folder with its reader
+    craft app --model-dir RUN …              a page to try it on, on this machine only
     craft sweep run base2new --datasets …    a protocol of the paper over data sets and seeds
     craft results table output               tables, figures and a report of what was run
     craft data list                          the data sets: list, check, download, adopt, show, fewshot, audit, verify

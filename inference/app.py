@@ -25,10 +25,9 @@ ANCHORS_SHOWN = 6
 LOOPBACK = "127.0.0.1"
 
 
-@entry_point
-def main(argv: list[str] | None = None) -> int:
-    parser = Parser("craft app", description=__doc__)
-    add = parser.add_argument
+def parser() -> Parser:
+    out = Parser("craft app", description=__doc__)
+    add = out.add_argument
     add("--model-dir", required=True, help="output folder of the training run")
     add(
         "--load-epoch",
@@ -38,8 +37,13 @@ def main(argv: list[str] | None = None) -> int:
     add("--host", default=LOOPBACK, help=f"address to answer at (default: {LOOPBACK}, this machine only)")
     add("--port", type=whole(1, 65535), default=7860, help="port to answer at (default: 7860)")
     add("--device", default="", help="cpu, cuda or cuda:N (default: CUDA where there is one)")
-    imports.add_option(parser)
-    options = parser.parse_args(argv)
+    imports.add_option(out)
+    return out
+
+
+@entry_point
+def main(argv: list[str] | None = None) -> int:
+    options = parser().parse_args(argv)
     for name in options.imports:
         imports.load(name)
     from craft.inference import learned

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from craft.common import imports
-from craft.common.arguments import whole
+from craft.common.arguments import Parser, whole
 from craft.common.errors import entry_point
 from craft.common.files import write_json
 from craft.common.text_table import text_table
@@ -63,14 +63,18 @@ class Doubt:
     margin: float
 
 
-@entry_point
-def main(argv: list[str] | None = None) -> int:
+def own_parser() -> Parser:
     out = parser(__doc__, "craft data audit", default_trainer="ZeroshotCLIP", data_only=True)
     out.add_argument("--to", default="", metavar="FILE", help="also write every finding as JSON")
     out.add_argument(
         "--show", type=whole(0), default=10, metavar="N", help="how many findings of a kind to show (default: 10)"
     )
-    options = out.parse_args(argv)
+    return out
+
+
+@entry_point
+def main(argv: list[str] | None = None) -> int:
+    options = own_parser().parse_args(argv)
     for name in options.imports:
         imports.load(name)
     found = audit(options)

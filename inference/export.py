@@ -33,10 +33,9 @@ if TYPE_CHECKING:
 ONNX_OPSET = 18
 
 
-@entry_point
-def main(argv: list[str] | None = None) -> int:
-    parser = Parser("craft export", description=__doc__)
-    add = parser.add_argument
+def parser() -> Parser:
+    out = Parser("craft export", description=__doc__)
+    add = out.add_argument
     add("--model-dir", required=True, help="output folder of the training run")
     add("--to", required=True, metavar="PLACE", help="FILE.safetensors, FILE.onnx, or a folder")
     add(
@@ -48,8 +47,13 @@ def main(argv: list[str] | None = None) -> int:
     add("--classes-file", default="", metavar="FILE", help="the same, one name a line")
     add("--embeddings-only", action="store_true", help="leave the image tower out")
     rejection.add_options(add)
-    imports.add_option(parser)
-    options = parser.parse_args(argv)
+    imports.add_option(out)
+    return out
+
+
+@entry_point
+def main(argv: list[str] | None = None) -> int:
+    options = parser().parse_args(argv)
     for name in options.imports:
         imports.load(name)
     from craft.inference import learned

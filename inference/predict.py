@@ -29,9 +29,9 @@ NONE_OF_THESE = "none of these"
 FORMATS = ("table", "json", "csv")
 
 
-def options_of(argv: list[str] | None):
-    parser = Parser("craft predict", description=__doc__)
-    add = parser.add_argument
+def parser() -> Parser:
+    out = Parser("craft predict", description=__doc__)
+    add = out.add_argument
     add("images", nargs="+", metavar="IMAGES", help="images, or folders of them")
     add("--model-dir", required=True, help="output folder of the training run")
     add(
@@ -47,13 +47,13 @@ def options_of(argv: list[str] | None):
     add("--batch", type=whole(1), default=64, metavar="N", help="images at a time (default: 64)")
     add("--device", default="", help="cpu, cuda or cuda:N (default: CUDA where there is one)")
     rejection.add_options(add)
-    imports.add_option(parser)
-    return parser.parse_args(argv)
+    imports.add_option(out)
+    return out
 
 
 @entry_point
 def main(argv: list[str] | None = None) -> int:
-    options = options_of(argv)
+    options = parser().parse_args(argv)
     for name in options.imports:
         imports.load(name)
     from craft.inference import learned

@@ -94,7 +94,7 @@ def code_digest() -> str:
         for file in sorted(folder.rglob("*.py")):
             parts = file.relative_to(folder).parts
             # Installed, the other rooms lie inside the package: each counts once, under its own name.
-            if name == "craft" and parts[0] in (*CODE, "lab"):
+            if name == "craft" and parts[0] in (*CODE, "inference", "lab"):
                 continue
             state.update(f"{'/'.join((name, *parts))}\0".encode())
             state.update(file.read_bytes())

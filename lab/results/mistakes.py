@@ -7,6 +7,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+import craft.bundled  # noqa: F401  (makes `import dassl` work)
+from craft.common.errors import UserError
 from craft.common.files import atomic_path
 from craft.common.text_table import text_table
 from craft.runs.predictions import Predictions
@@ -71,7 +73,7 @@ def draw(found: Predictions, worst: list[Mistake], to: Path, columns: int = 6) -
         try:
             picture = _picture(Path(found.root) / one.image)
             sheet.paste(picture, (left + (SIDE - picture.width) // 2, top + (SIDE - picture.height) // 2))
-        except OSError:
+        except UserError:
             missing.append(one.image)
             pen.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), outline=INK)
         lines = [
@@ -87,8 +89,9 @@ def draw(found: Predictions, worst: list[Mistake], to: Path, columns: int = 6) -
 
 
 def _picture(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        picture = image.convert("RGB")
+    from dassl.utils import read_image
+
+    picture = read_image(str(path))
     scale = SIDE / max(picture.size)
     size = [max(1, round(scale * edge)) for edge in picture.size]
     return picture.resize((size[0], size[1]), Image.Resampling.BICUBIC)

@@ -14,6 +14,7 @@ from craft.__main__ import COMMANDS
 from craft.common import places
 from craft.config.commandline import parser as run_parser
 from craft.datasets.tools import command as data
+from craft.inference import app, audit, export, predict
 from craft.lab import verify
 from craft.lab.bench import command as bench
 from craft.lab.results import command as results
@@ -99,13 +100,25 @@ def check_parts(parser, arguments, whole):
 
 
 def check_data(arguments, whole):
-    if arguments[0] != "verify" or (len(arguments) == 1 and not whole):
+    if arguments[0] == "audit" and (len(arguments) > 1 or whole):
+        setup_cfg(audit.own_parser().parse_args(arguments[1:]))
+    elif arguments[0] != "verify" or (len(arguments) == 1 and not whole):
         check_parts(data.parser(), arguments, whole)
     else:
         verify.yaml_of(verify.parser().parse_args(arguments[1:]).name)
 
 
+def check_use(parser, arguments, whole):
+    if whole:
+        parser.parse_args(arguments)
+    else:
+        assert {word for word in arguments if word.startswith("--")} <= set(parser.options())
+
+
 CHECKS = {
+    "predict": lambda arguments, whole: check_use(predict.parser(), arguments, whole),
+    "export": lambda arguments, whole: check_use(export.parser(), arguments, whole),
+    "app": lambda arguments, whole: check_use(app.parser(), arguments, whole),
     "train": check_train,
     "anchors": lambda arguments, whole: check_train(arguments, whole, "CoOpCraft"),
     "sweep": check_sweep,

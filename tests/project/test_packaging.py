@@ -19,7 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     tomllib = pytest.importorskip("tomli", reason="Python 3.10 has no reader of TOML")
 
-ROOMS = ("anchors", "bundled", "configs", "datasets", "lab", "trainers")
+ROOMS = ("anchors", "bundled", "configs", "datasets", "inference", "lab", "trainers")
 
 
 @pytest.fixture(scope="module")
