@@ -13,6 +13,7 @@ other images of another class than to those of its own, and that CLIP's text of 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 from collections import Counter
@@ -98,6 +99,8 @@ def audit(options) -> dict[str, Any]:
     from craft.prompts.context import fill
     from craft.trainers.settings import setup_cfg
 
+    if "DATASET.NUM_SHOTS" not in options.opts:
+        options.opts = ["DATASET.NUM_SHOTS", "-1", *options.opts]  # all that there are, not those of a few-shot run
     cfg = setup_cfg(options)
     if cfg.SEED >= 0:
         set_random_seed(cfg.SEED)
@@ -111,7 +114,9 @@ def audit(options) -> dict[str, Any]:
     names = list(dataset.classnames)
     device = torch.device("cuda" if torch.cuda.is_available() and cfg.USE_CUDA else "cpu")
     backbone = load_backbone(cfg.MODEL.BACKBONE.NAME).to(device)
-    images = ReadableImages(cfg, items, transform=build_transform(cfg, is_train=False))
+    with contextlib.redirect_stdout(None):  # Dassl prints every step
+        transform = build_transform(cfg, is_train=False)
+    images = ReadableImages(cfg, items, transform=transform)
     features = frozen_features(backbone, images, cfg.DATALOADER.TEST.BATCH_SIZE, 0, "images")
     texts = backbone.encode_texts([fill(template_for(cfg, dataset), name) for name in names]).float().cpu()
     labels = torch.tensor([item.label for item in items])
