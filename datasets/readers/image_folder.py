@@ -123,8 +123,13 @@ class ImageFolder(PromptDataset):
                 "of the file names, the same in every run"
             )
             return split_by_hash(parts[""])
-        if "train" not in parts:
-            raise UserError(f"{self.name}: there are images for {' and '.join(parts)} but none for train; add some")
+        if "train" not in parts:  # all of it is evaluated, nothing is trained on it and nothing split anew
+            tested = parts.get("test") or parts["val"]
+            print(
+                f"{self.name}: there are images for {' and '.join(parts)} and none for train: it can only be evaluated"
+            )
+            self.test_only = True
+            return Split(tested, parts.get("val"), tested, draw_val=False)
         if self.cfg.TEST.NO_TEST and "test" not in parts:  # nothing reads them
             return Split(parts["train"], parts.get("val"), parts["train"], draw_val=False)
         if "test" in parts:
@@ -185,11 +190,10 @@ def _from_layout(folder: Path) -> list[Found]:
     if inner:
         print(f"Reading {folder / inner}, which is all that {folder} holds")
     prefix, folder = f"{inner}/" if inner else "", folder / inner
-    top = listing.subfolders(folder)
-    known = {name: PARTS[name.lower()] for name in top if name.lower() in PARTS}
-    if "train" not in known.values() or len(known) < 2:
+    known = _split_folders(folder)
+    if not known:
         return _classes_or_domains(folder, prefix, lambda **place: Found(**place))
-    other = [name for name in top if name not in known]
+    other = [name for name in listing.subfolders(folder) if name not in known]
     if other:
         raise UserError(f"{folder} has split folders ({', '.join(known)}) and beside them {other[0]!r}; move it away")
     found: list[Found] = []
@@ -220,11 +224,18 @@ def _wrapped(folder: Path) -> str:
 def domains_of_folders(folder: Path) -> list[str]:
     """The domains that `from_folders` will find, sorted; only the two upper levels are listed."""
     folder = folder / _wrapped(folder)
-    top = listing.subfolders(folder)
-    parts = [name for name in top if name.lower() in PARTS]
-    if len(parts) > 1 and "train" in (PARTS[name.lower()] for name in parts):
+    if parts := _split_folders(folder):
         return sorted({domain for part in parts for domain in _domains(folder / part)})
     return sorted(_domains(folder))
+
+
+def _split_folders(folder: Path) -> dict[str, str]:
+    """{folder: part} where ``folder`` is split into train and others, or holds nothing but val and test; else none."""
+    top = listing.subfolders(folder)
+    known = {name: PARTS[name.lower()] for name in top if name.lower() in PARTS}
+    parts = set(known.values())
+    is_split = ("train" in parts and len(known) > 1) or (len(known) == len(top) and parts and "train" not in parts)
+    return known if is_split else {}
 
 
 def _domains(folder: Path) -> set[str]:

@@ -473,3 +473,37 @@ def test_a_name_that_is_not_utf8_is_named(folder, place):
     )
     with pytest.raises(UserError, match=r"the name of caf\\xe9.* is not UTF-8; rename it"):
         load(folder, "ImageFolder")
+
+
+# -- images to evaluate on alone -----------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", ["test", "val and test", "csv"])
+def test_images_without_a_training_part_are_all_evaluated_and_never_split(tmp_path, layout, capsys):
+    base = tmp_path / "mine"
+    if layout == "csv":
+        class_folders(base)
+        rows = [f"{name}/{i:02d}.jpg,{name},test" for name, count in CLASSES.items() for i in range(count)]
+        table(base, rows, header="path,class,split")
+        data = load(base, "ImageFolder", PATH="list.csv")
+    else:
+        for part in layout.split(" and "):
+            class_folders(base / part)
+        data = load(base, "ImageFolder", NUM_SHOTS=2)
+    assert data.test_only and len(data.test) == sum(CLASSES.values())
+    assert "it can only be evaluated" in capsys.readouterr().out
+    assert len(data.val or []) == (sum(CLASSES.values()) if "val" in layout else 0)
+
+
+def test_such_images_are_refused_for_training_and_evaluated(tmp_path, capsys):
+    from tests.runs import metrics, run
+
+    trained, only = class_folders(tmp_path / "trained"), class_folders(tmp_path / "only" / "test")
+    yaml = ["--dataset-config-file", "image_folder", "--root"]
+    assert run(tmp_path / "run", "CoOp", *yaml, str(trained)) == 0
+    assert run(tmp_path / "no", "CoOp", *yaml, str(only.parent)) == 1
+    assert "test images only" in capsys.readouterr().err
+    assert (
+        run(tmp_path / "yes", "CoOp", *yaml, str(only.parent), "--eval-only", "--model-dir", str(tmp_path / "run")) == 0
+    )
+    assert metrics(tmp_path / "yes")["split"]["test"] == sum(CLASSES.values())

@@ -163,7 +163,7 @@ def _tensors(folder: Path) -> list[Reader]:
         tensor_cache.load("anchors", key, into)
 
     return [
-        Reader("checkpoint", "", saved, lambda path, into: checkpoints._read(path)),
+        Reader("checkpoint", "", saved, lambda path, into: checkpoints.read(path)),
         Reader("weights, torch.save", ".pt", saved, lambda path, into: weights._read(path)),
         Reader("weights, safetensors", ".safetensors", safe, lambda path, into: weights._read(path)),
         Reader("anchor file", "", [anchors.read_bytes()], anchor_file),
