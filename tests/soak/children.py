@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from craft.runs.locks import Busy
 from tests.forkserver import PRELOADED
 
 HUNG = 120  # seconds after which a command counts as hanging
@@ -41,7 +42,7 @@ class Ended:
     @property
     def refused(self) -> bool:
         """Ended as a command does that cannot do what it is asked for."""
-        return self.status in (1, 2) and "error: " in self.output and "Traceback (most" not in self.output
+        return self.status in (1, 2, Busy.status) and "error: " in self.output and "Traceback (most" not in self.output
 
     def outcome(self, same: Callable[[], bool]) -> str:
         """One of `tally.FINE`, or what is wrong. same: whether the numbers are those of an undisturbed run."""
