@@ -141,11 +141,9 @@ def contents(model: Learned, embeddings_only: bool = False) -> tuple[dict[str, T
 
 
 def write_safetensors(tensors: dict[str, Tensor], about: dict[str, Any], to: Path) -> None:
-    from safetensors.torch import save_file
+    from craft.common import tensor_files
 
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(to) as temporary:
-        save_file(tensors, temporary, metadata={"classifier": json.dumps(about, ensure_ascii=False)})
+    tensor_files.write(to, tensors, {"classifier": json.dumps(about, ensure_ascii=False)})
 
 
 def write_onnx(tensors: dict[str, Tensor], about: dict[str, Any], to: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -70,11 +71,26 @@ def lasting() -> Iterator[None]:
     of stdout meanwhile, as Dassl's log does, is closed at the end."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = lost = _Lasting(before[0]), _Lasting(before[1])
+    hook, threading.excepthook = threading.excepthook, _of_threads(threading.excepthook)
     try:
         yield
     finally:
+        threading.excepthook = hook
         if sys.stdout not in lost and hasattr(sys.stdout, "console"):
             sys.stdout.close()
         for stream in lost:
             stream.flush()
         sys.stdout, sys.stderr = before
+
+
+def _of_threads(usual: Callable) -> Callable:
+    """What is said of a thread that ends with an error: one line where the disk is what failed it (TensorBoard writes
+    its numbers in a thread; whether the run can go on, its own files tell), else what is usual."""
+
+    def said(args) -> None:
+        if isinstance(args.exc_value, OSError):
+            print(f"Note: {args.thread.name if args.thread else 'a thread'} stopped: {args.exc_value}", file=sys.stderr)
+        else:
+            usual(args)
+
+    return said

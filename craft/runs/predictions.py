@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from craft.common import tensor_files
 from craft.common.errors import UserError
-from craft.common.files import atomic_path
 
 SMALL = 2**22  # logits: what TEST.PREDICTIONS small keeps at most (16 MiB)
 FILE = "predictions_{}.safetensors"
@@ -62,8 +60,7 @@ def write(folder: str | os.PathLike, found: Predictions) -> Path:
     path = Path(folder) / FILE.format(found.split)
     about = {"images": found.images, "root": found.root, "classes": found.classnames, "split": found.split}
     metadata = {name: json.dumps(value) for name, value in about.items()}
-    with atomic_path(path) as temporary:
-        save_file({"logits": found.logits.contiguous(), "labels": found.labels}, temporary, metadata)
+    tensor_files.write(path, {"logits": found.logits, "labels": found.labels}, metadata)
     return path
 
 
@@ -75,9 +72,11 @@ def read(folder: str | os.PathLike, split: str = "test") -> Predictions:
             f"{folder} holds no predictions of its {split} images; evaluate it again with TEST.PREDICTIONS all"
         )
     try:
-        with safe_open(path, framework="pt") as file:
-            about = {name: json.loads(value) for name, value in file.metadata().items()}
-            logits, labels = file.get_tensor("logits"), file.get_tensor("labels")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and evaluate the run again") from error
+        tensors, metadata = tensor_files.read(path)
+        about = {name: json.loads(metadata[name]) for name in ("images", "root", "classes", "split")}
+        logits, labels = tensors["logits"], tensors["labels"]
+    except (UserError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged or not a run's predictions; move it away and evaluate the run again"
+        ) from error
     return Predictions(logits, labels, about["images"], about["root"], about["classes"], about["split"])

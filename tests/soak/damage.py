@@ -4,8 +4,10 @@ bits flipped at random. Whoever reads it next must come to the same numbers, or 
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +150,8 @@ def _kinds(folder: Path) -> list[Kind]:
         found = runs.json_of(copy / "zero/metrics.json")
         return found["results"], found["split"]["parts"], found["split"]["classnames"]
 
+    for path in [p for p in (home / "data").rglob("*") if p.is_dir()]:  # of folders written just now no listing is kept
+        os.utime(path, (time.time() - 60,) * 2)
     for name in ("dtd", "imagenet"):
         made = Child(zero(name)(home), environment=cache).wait()
         assert made.status == 0, made.output

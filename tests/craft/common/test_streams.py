@@ -84,3 +84,27 @@ def test_the_console_is_given_back(tmp_path, capsys):
     before = sys.stdout
     assert run(tmp_path, "CoOp") == 0
     assert sys.stdout is before and "accuracy" in capsys.readouterr().out
+
+
+def test_a_thread_that_the_disk_fails_is_one_line(capsys, monkeypatch):
+    """TensorBoard writes in a thread of its own; other threads' errors go where they went."""
+    import threading
+
+    from craft.common.streams import lasting
+
+    def full():
+        raise OSError(28, "No space left on device")
+
+    def wrong():
+        raise ZeroDivisionError
+
+    usual = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: usual.append(args.exc_type))
+    before = threading.excepthook
+    with lasting():
+        for work in (full, wrong):
+            thread = threading.Thread(target=work, name="writer")
+            thread.start()
+            thread.join()
+    assert capsys.readouterr().err == "Note: writer stopped: [Errno 28] No space left on device\n"
+    assert usual == [ZeroDivisionError] and threading.excepthook is before

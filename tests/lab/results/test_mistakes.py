@@ -95,3 +95,18 @@ def test_none_and_gone_images(tmp_path, capsys):
 def test_only_small_sets_by_default():
     assert predictions.wanted("small", 50_000, 80) and not predictions.wanted("small", 50_000, 1000)
     assert predictions.wanted("all", 50_000, 1000) and not predictions.wanted("none", 1, 1)
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    """And nothing half-written."""
+    import os
+
+    found = invented(tmp_path)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        predictions.write(tmp_path / "run", found)
+    assert not list((tmp_path / "run").glob("*.safetensors"))
