@@ -95,8 +95,7 @@ def audit(options) -> dict[str, Any]:
 
     from craft.clip import load_backbone
     from craft.clip.features import frozen_features
-    from craft.datasets import ReadableImages, template_for
-    from craft.prompts.context import fill
+    from craft.datasets import ReadableImages, class_texts, template_for
     from craft.trainers.settings import setup_cfg
 
     if "DATASET.NUM_SHOTS" not in options.opts:
@@ -118,7 +117,8 @@ def audit(options) -> dict[str, Any]:
         transform = build_transform(cfg, is_train=False)
     images = ReadableImages(cfg, items, transform=transform)
     features = frozen_features(backbone, images, cfg.DATALOADER.TEST.BATCH_SIZE, 0, "images")
-    texts = backbone.encode_texts([fill(template_for(cfg, dataset), name) for name in names]).float().cpu()
+    written = class_texts.filled(template_for(cfg, dataset), names)
+    texts = backbone.encode_texts(written).float().cpu()
     labels = torch.tensor([item.label for item in items])
     where = [part for part, _ in seen.values()]
     doubled = pairs(items, where, names, features)
@@ -130,6 +130,8 @@ def audit(options) -> dict[str, Any]:
         "classes": {
             name: dict(Counter(w for w, item in zip(where, items) if item.label == at)) for at, name in enumerate(names)
         },
+        "texts": dict(zip(names, written)),
+        "odd_names": class_texts.oddities(names),
         "doubled": [asdict(pair) | {"across": pair.across} for pair in doubled],
         "doubted": [asdict(doubt) for doubt in doubted],
     }
@@ -231,6 +233,9 @@ def as_text(found: dict[str, Any], show: int) -> str:
     least, most = min(sizes, key=lambda name: sizes[name]), max(sizes, key=lambda name: sizes[name])
     if sizes[least] == 0 or sizes[most] / sizes[least] >= UNEVEN:
         lines.append(f"uneven: {most!r} has {sizes[most]} training images, {least!r} has {sizes[least]}")
+    texts = list(found["texts"].values())
+    lines.append("texts: " + "; ".join(texts[:3]) + (f"; … ({len(texts)} in all)" if len(texts) > 3 else ""))
+    lines += [f"name: {line}" for line in found["odd_names"]]
     doubled, doubted = found["doubled"], found["doubted"]
     across = sum(pair["across"] for pair in doubled)
     lines.append(f"doubled: {len(doubled)} pairs, {across} of them across train, val and test")

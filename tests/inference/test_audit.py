@@ -71,6 +71,20 @@ def test_uneven_classes_and_counts(found):
     assert "'seven' has 24 training images, 'eight' has 3" in text and "doubted:" in text
 
 
+def test_texts_and_names_that_say_little(tmp_path, capsys):
+    for name in ("AnnualCrop", "12345", "cat"):
+        for number in range(4):
+            pixels = np.random.default_rng([number, len(name)]).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    assert audit.main(["--root", str(tmp_path), "--dataset-config-file", "image_folder", "--backbone", "demo"]) == 0
+    said = capsys.readouterr().out
+    assert "texts: " in said and "a photo of a AnnualCrop." in said
+    odd = [line for line in said.splitlines() if line.startswith("name: ")]
+    assert any("AnnualCrop" in line for line in odd) and any("12345" in line for line in odd)
+    assert not any("'cat'" in line for line in odd)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=30), st.integers(0, 8))
 def test_near_hashes_by_definition(values, distance):
