@@ -156,3 +156,33 @@ def test_memory_does_not_grow_with_the_number_of_images(test_images):
     for count, (indices, _) in enumerate(Batches(paths, transform, 8, threads=2), start=1):
         assert len(indices) <= 8 and len(read) <= 8 * (count + 2)
     assert len(read) == len(paths)
+
+
+def test_another_backbone_is_not_taken_for_the_runs_own(tmp_path, test_images, capsys):
+    from safetensors.torch import save_file
+
+    from craft.clip import load_backbone
+    from tests.inference.conftest import TWO_SHOTS
+
+    weights = {name: value.clone() for name, value in load_backbone("demo").module.state_dict().items()}
+    save_file(weights, tmp_path / "clip.safetensors")
+    backbone = ["--backbone", str(tmp_path / "clip.safetensors")]
+    assert train(tmp_path / "run", "CoOp", *backbone, settings=TWO_SHOTS) == 0
+    command = ["predict", "--model-dir", str(tmp_path / "run"), test_images[0][0]]
+    assert craft(command) == 0
+    weights["visual.proj"] += 1
+    save_file(weights, tmp_path / "clip.safetensors")
+    capsys.readouterr()
+    assert craft(command) == 1
+    assert "another backbone" in capsys.readouterr().err
+
+
+def test_sixteen_bits_are_scaled_and_not_cut(trained, test_images, tmp_path, capsys):
+    """The same picture in 16 bits a pixel has the same answer."""
+    with Image.open(test_images[0][0]) as image:
+        grey = np.asarray(image.convert("L"))
+    Image.fromarray(grey).save(tmp_path / "8.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "16.png")
+    status, rows = as_csv(trained("CoOpCraft"), [tmp_path / "8.png", tmp_path / "16.png"], capsys, "--top", "10")
+    eight, sixteen = ([float(r["probability"]) for r in rows if r["image"].endswith(f"/{n}.png")] for n in (8, 16))
+    assert status == 0 and len(eight) == 10 and sixteen == pytest.approx(eight, abs=1e-5)
