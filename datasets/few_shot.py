@@ -153,6 +153,9 @@ def _drawn(dataset, split: Split) -> tuple[Split, str]:
     described = f"{rule}, {seed_phrase(cfg.SEED)}"
 
     def reduced(found: dict[str, list[Item]]) -> tuple[Split, str]:
+        taken, there = len(found["train"]), len(split.train)
+        if taken < there:
+            print(f"Training images: {taken:,} of {there:,} (DATASET.NUM_SHOTS -1 takes all)")
         return dataclasses.replace(split, train=found["train"], val=found.get("val", split.val)), rule
 
     def draw_now() -> dict[str, list[Item]]:

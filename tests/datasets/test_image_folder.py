@@ -507,3 +507,10 @@ def test_such_images_are_refused_for_training_and_evaluated(tmp_path, capsys):
         run(tmp_path / "yes", "CoOp", *yaml, str(only.parent), "--eval-only", "--model-dir", str(tmp_path / "run")) == 0
     )
     assert metrics(tmp_path / "yes")["split"]["test"] == sum(CLASSES.values())
+
+
+def test_the_log_says_how_many_of_the_images_are_learned_from(folder, capsys):
+    load(folder, "ImageFolder", NUM_SHOTS=2)
+    assert "Training images: 6 of 19 (DATASET.NUM_SHOTS -1 takes all)" in capsys.readouterr().out
+    load(folder, "ImageFolder", NUM_SHOTS=-1)
+    assert "Training images" not in capsys.readouterr().out
