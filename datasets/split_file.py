@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from craft.common.errors import UserError
-from craft.common.files import read_json, write_json
+from craft.common.files import digest_json, read_json, write_json
 from craft.config.rules import is_text
 from craft.datasets import caches, digests, listing, published
 from craft.datasets.annotations import whole_number
@@ -167,6 +167,12 @@ def read_split(path: Path, image_dir: str) -> tuple[Split, str]:
         print(f"Warning: {len(shared)} image(s) of {path} are in train and in test, e.g. {min(shared)}")
     maker = content.get("made_by")
     if isinstance(maker, dict) and "seed" in maker:
+        listed = {part: content[part] for part in ("train", "val", "test")}
+        if "sha256" in maker and maker["sha256"] != digest_json(listed):
+            raise UserError(
+                f"{path} is not what the run that made it wrote (damaged or edited): delete it and the next run makes "
+                "it anew, or take made_by out of it to have it read as it is"
+            )
         who = f"{MADE_HERE} by an earlier run with {seed_phrase(maker['seed'])}"
     else:
         who = ""  # published, or made by CoOp's reader: its digest knows more
@@ -220,7 +226,8 @@ def publish_split(path: Path, split: Split, image_dir: str, seed: int) -> bool:
         part: [[item.path.removeprefix(prefix), item.label, item.classname] for item in split.parts()[part]]
         for part in ("train", "val", "test")
     }
-    content["made_by"] = {"seed": seed, "note": "made by a reader because no published split was there"}
+    note = "made by a reader because no published split was there"
+    content["made_by"] = {"seed": seed, "note": note, "sha256": digest_json(content)}
     scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     write_json(scratch, content, indent=None)
     try:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from craft.common.errors import UserError
-from craft.datasets.split_file import read_split
+from craft.datasets.split_file import publish_split, read_split
+from craft.datasets.splits import Item, Split
 
 FINE = ["a/1.jpg", 0, "cat"]
 
@@ -33,3 +34,20 @@ def test_a_file_that_is_nested_too_deeply(tmp_path):
     (tmp_path / "split.json").write_text("[" * 100_000 + "]" * 100_000)
     with pytest.raises(UserError, match=r"split\.json is not valid JSON"):
         read_split(tmp_path / "split.json", "")
+
+
+def test_a_split_made_here_is_what_was_written(tmp_path):
+    """A bit more in a name is noticed; a split of before, without a digest, and one of somebody's own are read."""
+    items = [Item(f"images/{name}", label, kind) for name, label, kind in (("a/1.jpg", 0, "a"), ("b/1.jpg", 1, "b"))]
+    path = tmp_path / "split.json"
+    assert publish_split(path, Split(items, items[:1], items), "images", 7)
+    split, who = read_split(path, "images")
+    assert [item[:3] for item in split.train] == [item[:3] for item in items] and "seed 7" in who
+    content = json.loads(path.read_text())
+    content["train"][0][0] = "a/2.jpg"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="delete it and the next run makes it anew"):
+        read_split(path, "images")
+    del content["made_by"]["sha256"]
+    path.write_text(json.dumps(content))
+    assert read_split(path, "images")[0].train[0].path == "images/a/2.jpg"
