@@ -54,8 +54,12 @@ class Evaluation:
         return "val" if asked == "val" and self.loaders["val"] is not None else "test"
 
     @torch.no_grad()
-    def run(self, split: str) -> dict[str, Any]:
-        """The evaluator's results on ``val`` or ``test``. The learner must be in eval mode."""
+    def run(self, split: str, keep: bool = False) -> dict[str, Any]:
+        """The evaluator's results on ``val`` or ``test``. The learner must be in eval mode.
+
+        keep: leave what was said of every image in ``kept``, as ``keep_predictions`` asks; not for a test that only
+        selects an epoch.
+        """
         loader = self.loaders[split]
         assert loader is not None, split
         self.evaluator.reset()
@@ -63,7 +67,7 @@ class Evaluation:
         groups = groups_of(images_of(loader).data_source) if by_group else None
         sound = torch.ones((), dtype=torch.bool, device=self.device)
         self.kept.pop(split, None)
-        keeping = wanted(self.keep_predictions, len(images_of(loader)), len(self.model.classnames))
+        keeping = keep and wanted(self.keep_predictions, len(images_of(loader)), len(self.model.classnames))
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for logits, labels, index in self.predictions(split):
             if keeping:

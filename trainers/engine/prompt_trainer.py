@@ -298,9 +298,9 @@ class PromptTrainer(TrainerX):
         self.set_model_mode("eval")
         if split is None and self.evaluated is None and self.structure.trainable:
             self.evaluated = {"epoch": self.max_epoch, "by": "last"}
-        split = self.evaluation.split(split or self.cfg.TEST.SPLIT)
+        final, split = split is None, self.evaluation.split(split or self.cfg.TEST.SPLIT)
         print(f"Evaluate on the *{split}* set")
-        results = self.evaluation.run(split)
+        results = self.evaluation.run(split, keep=final)
         self.log.evaluated(split, results, self.epoch)
         metric = self.cfg.TEST.METRIC
         if metric not in results:

@@ -92,6 +92,14 @@ def test_none_and_gone_images(tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().err
 
 
+def test_a_test_that_only_selects_an_epoch_leaves_none(tmp_path):
+    """The run's number is of its best epoch; what was said of validation images last would be of another."""
+    folder = tmp_path / "run"
+    assert run(folder, "CoOp", overrides=["TEST.FINAL_MODEL", "best_val", "OPTIM.MAX_EPOCH", "2"]) == 0
+    assert [path.name for path in folder.glob("predictions*")] == ["predictions_test.safetensors"]
+    assert list(metrics(folder)["measures"]) == ["test"]
+
+
 def test_only_small_sets_by_default():
     assert predictions.wanted("small", 50_000, 80) and not predictions.wanted("small", 50_000, 1000)
     assert predictions.wanted("all", 50_000, 1000) and not predictions.wanted("none", 1, 1)
