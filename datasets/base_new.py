@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from craft.common.errors import UserError
-from craft.datasets.splits import Item, Split
+from craft.datasets.splits import Split, renumber
 
 
 def take_classes(split: Split, subset: str) -> Split:
@@ -25,17 +24,4 @@ def take_classes(split: Split, subset: str) -> Split:
         raise UserError("DATASET.SUBSAMPLE_CLASSES is 'new', but with one class there is no second half")
     renumbered = {label: number for number, label in enumerate(chosen)}
     print(f"Taking the {len(chosen)} {subset} classes of {len(labels)}")
-    taken: dict[int, list[Item]] = {}
-
-    def take(items: list[Item]) -> list[Item]:
-        if id(items) not in taken:
-            taken[id(items)] = [i._replace(label=renumbered[i.label]) for i in items if i.label in renumbered]
-        return taken[id(items)]
-
-    return dataclasses.replace(
-        split,
-        train=take(split.train),
-        val=None if split.val is None else take(split.val),
-        test=take(split.test),
-        train_u=None if split.train_u is None else take(split.train_u),
-    )
+    return renumber(split, renumbered)

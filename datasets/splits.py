@@ -4,8 +4,8 @@ CoOp's readers make them, from one stream that the caller hands in, so that the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from craft.common.errors import UserError
@@ -47,6 +47,27 @@ class Split:
         """The parts that exist, by name."""
         named = {"train": self.train, "val": self.val, "test": self.test, "train_u": self.train_u}
         return {name: items for name, items in named.items() if items is not None}
+
+
+def renumber(split: Split, labels: Mapping[int, int], keep: Callable[[Item], bool] = lambda item: True) -> Split:
+    """``split`` with the items of the classes in ``labels`` (label -> its new one) that ``keep`` is true of.
+
+    Lists that are one object (val and test may be) stay one object.
+    """
+    taken: dict[int, list[Item]] = {}
+
+    def take(items: list[Item]) -> list[Item]:
+        if id(items) not in taken:
+            taken[id(items)] = [i._replace(label=labels[i.label]) for i in items if i.label in labels and keep(i)]
+        return taken[id(items)]
+
+    return replace(
+        split,
+        train=take(split.train),
+        val=None if split.val is None else take(split.val),
+        test=take(split.test),
+        train_u=None if split.train_u is None else take(split.train_u),
+    )
 
 
 def seed_phrase(seed: int) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
 
-from craft.datasets.splits import Item, Split
+from craft.datasets.splits import Split, renumber
 
 
 def without(split: Split, gone: Collection[str]) -> Split:
@@ -14,21 +13,4 @@ def without(split: Split, gone: Collection[str]) -> Split:
     gone = set(gone)
     left = sorted({item.label for item in split.train if item.path not in gone})
     renumbered = {label: number for number, label in enumerate(left)}
-    taken: dict[int, list[Item]] = {}
-
-    def take(items: list[Item]) -> list[Item]:
-        if id(items) not in taken:
-            taken[id(items)] = [
-                item._replace(label=renumbered[item.label])
-                for item in items
-                if item.path not in gone and item.label in renumbered
-            ]
-        return taken[id(items)]
-
-    return dataclasses.replace(
-        split,
-        train=take(split.train),
-        val=None if split.val is None else take(split.val),
-        test=take(split.test),
-        train_u=None if split.train_u is None else take(split.train_u),
-    )
+    return renumber(split, renumbered, lambda item: item.path not in gone)

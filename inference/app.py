@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from craft.common import imports
 from craft.common.arguments import Parser, whole
 from craft.common.errors import UserError, entry_point
+from craft.inference import options
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,12 +29,7 @@ LOOPBACK = "127.0.0.1"
 def parser() -> Parser:
     out = Parser("craft app", description=__doc__)
     add = out.add_argument
-    add("--model-dir", required=True, help="output folder of the training run")
-    add(
-        "--load-epoch",
-        type=whole(1),
-        help="epoch whose prompts are used (default: the one that the run's number is of)",
-    )
+    options.add_run(out)
     add("--host", default=LOOPBACK, help=f"address to answer at (default: {LOOPBACK}, this machine only)")
     add("--port", type=whole(1, 65535), default=7860, help="port to answer at (default: 7860)")
     add("--device", default="", help="cpu, cuda or cuda:N (default: CUDA where there is one)")
@@ -43,16 +39,16 @@ def parser() -> Parser:
 
 @entry_point
 def main(argv: list[str] | None = None) -> int:
-    options = parser().parse_args(argv)
-    for name in options.imports:
+    asked = parser().parse_args(argv)
+    for name in asked.imports:
         imports.load(name)
     from craft.inference import learned
 
-    page = build(Answers(learned.load(options.model_dir, epoch=options.load_epoch, device=options.device or None)))
-    if options.host != LOOPBACK:
-        print(f"warning: anybody who reaches {options.host}:{options.port} can use this page", file=sys.stderr)
-    print(f"http://{options.host}:{options.port}  (Ctrl-C ends it)", flush=True)
-    launch(page, options.host, options.port)
+    page = build(Answers(learned.load(asked.model_dir, epoch=asked.load_epoch, device=asked.device or None)))
+    if asked.host != LOOPBACK:
+        print(f"warning: anybody who reaches {asked.host}:{asked.port} can use this page", file=sys.stderr)
+    print(f"http://{asked.host}:{asked.port}  (Ctrl-C ends it)", flush=True)
+    launch(page, asked.host, asked.port)
     return 0
 
 

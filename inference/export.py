@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import craft
 from craft.common import imports
-from craft.common.arguments import Parser, whole
+from craft.common.arguments import Parser
 from craft.common.errors import UserError, entry_point
 from craft.common.files import atomic_path
-from craft.inference import rejection
+from craft.inference import options, rejection
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,15 +36,9 @@ ONNX_OPSET = 18
 def parser() -> Parser:
     out = Parser("craft export", description=__doc__)
     add = out.add_argument
-    add("--model-dir", required=True, help="output folder of the training run")
+    options.add_run(out)
     add("--to", required=True, metavar="PLACE", help="FILE.safetensors, FILE.onnx, or a folder")
-    add(
-        "--load-epoch",
-        type=whole(1),
-        help="epoch whose prompts are used (default: the one that the run's number is of)",
-    )
-    add("--classes", nargs="+", metavar="NAME", help="class names in place of those that the run was trained on")
-    add("--classes-file", default="", metavar="FILE", help="the same, one name a line")
+    options.add_classes(out)
     add("--embeddings-only", action="store_true", help="leave the image tower out")
     rejection.add_options(add)
     imports.add_option(out)
@@ -53,22 +47,19 @@ def parser() -> Parser:
 
 @entry_point
 def main(argv: list[str] | None = None) -> int:
-    options = parser().parse_args(argv)
-    for name in options.imports:
+    asked = parser().parse_args(argv)
+    for name in asked.imports:
         imports.load(name)
     from craft.inference import learned
-    from craft.inference.predict import names_asked
 
-    to = Path(options.to)
+    to = Path(asked.to)
     if to.suffix not in (".safetensors", ".onnx", ""):
         raise UserError(f"--to {to}: the name must end in .safetensors or .onnx, or be that of a folder")
-    if to.suffix == ".onnx" and options.embeddings_only:
+    if to.suffix == ".onnx" and asked.embeddings_only:
         raise UserError("--embeddings-only goes into a .safetensors file")
-    model = learned.load(options.model_dir, names_asked(options), options.load_epoch, "cpu")
-    threshold = rejection.asked(options, model)
-    if threshold and threshold.warning():
-        print(f"warning: {threshold.warning()}", file=sys.stderr)
-    export(model, to, options.embeddings_only, threshold)
+    model = learned.load(asked.model_dir, options.names_asked(asked), asked.load_epoch, "cpu")
+    threshold = rejection.asked(asked, model)
+    export(model, to, asked.embeddings_only, threshold)
     return 0
 
 

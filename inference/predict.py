@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from craft.common import imports
 from craft.common.arguments import Parser, whole
-from craft.common.errors import UserError, entry_point
+from craft.common.errors import entry_point
 from craft.common.files import write_text
 from craft.common.text_table import text_table
-from craft.inference import rejection
+from craft.inference import options, rejection
 
 if TYPE_CHECKING:
     from craft.inference.learned import Learned
@@ -33,14 +33,8 @@ def parser() -> Parser:
     out = Parser("craft predict", description=__doc__)
     add = out.add_argument
     add("images", nargs="+", metavar="IMAGES", help="images, or folders of them")
-    add("--model-dir", required=True, help="output folder of the training run")
-    add(
-        "--load-epoch",
-        type=whole(1),
-        help="epoch whose prompts are used (default: the one that the run's number is of)",
-    )
-    add("--classes", nargs="+", metavar="NAME", help="class names in place of those that the run was trained on")
-    add("--classes-file", default="", metavar="FILE", help="the same, one name a line")
+    options.add_run(out)
+    options.add_classes(out)
     add("--top", type=whole(1), default=5, metavar="N", help="how many classes to show an image (default: 5)")
     add("--format", choices=FORMATS, default="table", help="how to show them (default: table)")
     add("--to", default="", metavar="FILE", help="write there instead of showing")
@@ -53,41 +47,25 @@ def parser() -> Parser:
 
 @entry_point
 def main(argv: list[str] | None = None) -> int:
-    options = parser().parse_args(argv)
-    for name in options.imports:
+    asked = parser().parse_args(argv)
+    for name in asked.imports:
         imports.load(name)
     from craft.inference import learned
     from craft.inference.reading import find_images
 
-    paths = find_images(options.images)
-    model = learned.load(options.model_dir, names_asked(options), options.load_epoch, options.device or None)
-    threshold = rejection.asked(options, model)
-    if threshold and threshold.warning():
-        print(f"warning: {threshold.warning()}", file=sys.stderr)
-    rows, bad = predict(model, paths, options.top, options.batch, threshold)
-    text = render(rows, options.format)
-    if options.to:
-        write_text(options.to, text)
-        print(f"{len(rows)} of {len(paths)} images: {options.to}")
+    paths = find_images(asked.images)
+    model = learned.load(asked.model_dir, options.names_asked(asked), asked.load_epoch, asked.device or None)
+    threshold = rejection.asked(asked, model)
+    rows, bad = predict(model, paths, asked.top, asked.batch, threshold)
+    text = render(rows, asked.format)
+    if asked.to:
+        write_text(asked.to, text)
+        print(f"{len(rows)} of {len(paths)} images: {asked.to}")
     else:
         print(text, end="")
     for reason in bad:
         print(f"left out: {reason}", file=sys.stderr)
     return 1 if bad else 0
-
-
-def names_asked(options) -> list[str] | None:
-    """What --classes or --classes-file (its lines that are not empty) name; None where neither is given."""
-    if options.classes and options.classes_file:
-        raise UserError("--classes and --classes-file both name the classes; give one of them")
-    if not options.classes_file:
-        return options.classes
-    path = Path(options.classes_file)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read --classes-file {path}: {error}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def predict(

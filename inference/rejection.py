@@ -8,6 +8,7 @@ bound of split conformal prediction). It says nothing of how many images of othe
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -107,11 +108,14 @@ def add_options(add) -> None:
 
 
 def asked(options, model: Learned) -> Threshold | None:
-    """What --reject-below or --false-alarms ask for; None where neither is given."""
+    """What --reject-below or --false-alarms ask for, with its warning on stderr; None where neither is given."""
     if options.reject_below is not None and options.false_alarms is not None:
         raise UserError("--reject-below and --false-alarms both give the threshold; give one of them")
     if options.false_alarms is not None:
-        return from_run(model, options.false_alarms)
+        found = from_run(model, options.false_alarms)
+        if found.warning():
+            print(f"warning: {found.warning()}", file=sys.stderr)
+        return found
     if options.reject_below is None:
         return None
     if not 0 < options.reject_below < 1:

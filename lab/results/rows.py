@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from craft.lab.results.collect import Result
 
@@ -50,21 +51,22 @@ def odd_ones(results: list[Result]) -> dict[int, str]:
     odd: dict[int, str] = {}
     for name, what in (("classes", "classes"), ("tested", "test images")):
         known = [(result, getattr(result, name)) for result in results if getattr(result, name) is not None]
-        counts = Counter(value for _, value in known)
-        if len(counts) > 1:
-            usual = max(counts, key=lambda value: (counts[value], value))
-            for result, value in known:
-                if value != usual:
-                    odd.setdefault(id(result), f"it was tested on {value:,} {what}, the others on {usual:,}")
+        for result, value, usual in _unlike_most(known):
+            odd.setdefault(id(result), f"it was tested on {value:,} {what}, the others on {usual:,}")
     for name, what in (("parts", "images"), ("files", "image files"), ("classnames", "class names")):
         digests = [(result, digest) for result in results if (digest := _split(result, name))]
-        often = Counter(digest for _, digest in digests)
-        if len(often) > 1:
-            most = max(often, key=lambda digest: (often[digest], digest))
-            for result, digest in digests:
-                if digest != most:
-                    odd.setdefault(id(result), f"it was tested with other {what} ({digest}, the others {most})")
+        for result, digest, usual in _unlike_most(digests):
+            odd.setdefault(id(result), f"it was tested with other {what} ({digest}, the others {usual})")
     return odd
+
+
+def _unlike_most(known: list[tuple[Result, Any]]) -> list[tuple[Result, Any, Any]]:
+    """(run, its value, that of most) of the runs whose value is not the most frequent, or of these the largest."""
+    counts = Counter(value for _, value in known)
+    if len(counts) < 2:
+        return []
+    usual = max(counts, key=lambda value: (counts[value], value))
+    return [(result, value, usual) for result, value in known if value != usual]
 
 
 def test_digest(result: Result) -> str:

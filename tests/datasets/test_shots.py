@@ -43,7 +43,7 @@ def as_cross_modal(train, val):
 def as_lines(items):
     """A list in the form of FarinaMatteo/rethinking_fewshot_vlms's ``split_fewshot/*.jsonl``."""
     keys = ("_impath", "_label", "_classname")
-    rows = [{**dict(zip(keys, item)), "_impath": f"/home/someone/sets/{item[0]}", "_domain": 0} for item in items]
+    rows = [{**dict(zip(keys, item)), "_impath": f"/theirs/sets/{item[0]}", "_domain": 0} for item in items]
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
